@@ -1,0 +1,278 @@
+"""What every store of the journal does; `tests/contract` holds each of them to it.
+
+The rules are those of ARCHITECTURE.md: the order of rows is the order of commits; everything that
+decides is decided inside the write transaction; a removal is decided only at the end of a complete
+visit; the best place wins; a takedown holds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from codelupe_daemon.model import (
+    Content,
+    Entry,
+    Listed,
+    LiveContent,
+    Occurrence,
+    Part,
+    Reason,
+    Recorded,
+    Repo,
+    Standing,
+    Visit,
+)
+
+
+class Known(NamedTuple):
+    """What is recorded about a listed file: its verdict holds while the first three are equal."""
+
+    oid: bytes | None
+    path_class: str
+    examiner_version: str
+    content_hash: bytes | None
+    reason: Reason | None
+    measured: float | None
+    language: str | None
+
+
+class RepositoryRow(NamedTuple):
+    """A repository as the store knows it. `state`: due, visiting, done, incomplete, failed."""
+
+    id: int
+    full_name: str
+    location: str
+    is_local: bool
+    state: str
+    reason: str | None
+    attempts: int
+    file_count: int
+    standing: Standing
+
+
+class OccurrenceRow(NamedTuple):
+    """A listed file with the repository it is listed in."""
+
+    repo_id: int
+    repo: str
+    occurrence: Occurrence
+    examiner_version: str
+
+
+class Judged(NamedTuple):
+    """A recorded text that another examiner version judged, with the places that ask for it."""
+
+    content: LiveContent
+    path_classes: Mapping[str, str]
+    """path_class -> one path of that class."""
+
+
+class Rejudged(NamedTuple):
+    """The new verdicts of one recorded text, one for each path_class."""
+
+    content_hash: bytes
+    kept: Mapping[str, Content]
+    left_out: Mapping[str, Occurrence]
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """What a takedown did."""
+
+    occurrences: int = 0
+    removed_ids: list[int] = field(default_factory=list)
+    moved: int = 0
+
+
+class Counts(NamedTuple):
+    """The figures of `codelupe status`."""
+
+    repositories: Mapping[str, int]
+    listed: int
+    accepted: int
+    distinct: int
+    left_out: int
+    reasons: Mapping[str, int]
+    last_id: int
+
+
+class ExportRow(NamedTuple):
+    """An export to a file. `options` are those that `export --update` runs again."""
+
+    path: str
+    format: str
+    watermark: int
+    options: Mapping[str, Any]
+    written_at: int
+
+
+class Journal(ABC):
+    """The source of truth. Methods may be called from several tasks at once.
+
+    Every method raises `Transient` where the store is busy beyond its time limit and `Fatal`
+    where it cannot be used (read-only, disk full, written by a newer version, damaged).
+    """
+
+    location: str
+    """What `--store` was given, without secrets."""
+
+    @abstractmethod
+    async def open(self, *, create: bool) -> None:
+        """Open the store and bring its schema up to date; without `create` it must exist."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    # -- repositories, and whose they are ---------------------------------------------------
+
+    @abstractmethod
+    async def register(self, repo: Repo) -> int:
+        """Make the repository known and due; its id. A known one keeps what was recorded.
+
+        The standing counts at once only while no complete visit has ended (see `finish`).
+        """
+
+    @abstractmethod
+    async def claim(self, repo_id: int, owner: str, lease_s: float) -> Visit | None:
+        """Take the repository for `lease_s`; None while a living owner holds it.
+
+        Raises `attempts` by one in the same transaction, so that a visit that ends with the
+        process leaves its trace.
+        """
+
+    @abstractmethod
+    async def renew(self, visit: Visit, lease_s: float) -> None:
+        """Hold on to a claim. Raises `StaleVisit`."""
+
+    @abstractmethod
+    async def release(self, visit: Visit, state: str, reason: str | None) -> None:
+        """End a visit that did not complete: nothing is removed, `attempts` is cleared."""
+
+    @abstractmethod
+    async def repositories(self, *, due_only: bool = False) -> list[RepositoryRow]: ...
+
+    # -- the way of a file ------------------------------------------------------------------
+
+    @abstractmethod
+    async def known_paths(self, repo_id: int, paths: Sequence[str]) -> dict[str, Known]:
+        """What is recorded for these paths of the repository."""
+
+    @abstractmethod
+    async def known_oids(
+        self, oids: Sequence[bytes], examiner_version: str
+    ) -> dict[tuple[bytes, str], Known]:
+        """Verdicts of this examiner version on these blobs in any repository, by (oid, path_class).
+
+        Only verdicts that the bytes and the path class decide: no passing reasons, no takedowns.
+        """
+
+    @abstractmethod
+    def pack(self, buffer: memoryview, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
+        """Turn UTF-8 texts (slices of `buffer`) into what `Content.packed` carries.
+
+        Pure, outside the GIL, called from the examining threads.
+        """
+
+    @abstractmethod
+    async def append(self, parts: Sequence[Part]) -> Recorded:
+        """Record pieces of visits in one transaction. Raises `StaleVisit` and then writes nothing.
+
+        An occurrence with a content_hash must find its content in the part, live, or in an older
+        row. What a takedown names is recorded as left out, whatever the part says.
+        """
+
+    @abstractmethod
+    async def paths(self, repo_id: int, after: str, limit: int) -> list[str]:
+        """Recorded paths of a repository in byte order, after `after`."""
+
+    @abstractmethod
+    async def retire(self, visit: Visit, paths: Sequence[str]) -> None:
+        """Forget paths that a complete listing no longer shows; `finish` decides on their texts."""
+
+    @abstractmethod
+    async def finish(self, visit: Visit, commit: bytes | None, standing: Standing) -> Recorded:
+        """End a complete visit: its standing counts from now on, places that changed are moved,
+        contents that stand nowhere any more are removed."""
+
+    # -- readers ----------------------------------------------------------------------------
+
+    @abstractmethod
+    async def last_id(self) -> int: ...
+
+    @abstractmethod
+    async def read(self, after_id: int, limit: int) -> list[Entry]:
+        """The next rows in commit order; no row is ever missed or seen twice."""
+
+    @abstractmethod
+    async def live(self, after_id: int, limit: int, *, content: bool = True) -> list[LiveContent]:
+        """Live contents by the id of their add row."""
+
+    @abstractmethod
+    async def live_by_id(self, ids: Sequence[int], *, content: bool) -> list[LiveContent]:
+        """Those of these contents that are live, in no order."""
+
+    @abstractmethod
+    async def live_by_hash(self, prefix: str) -> list[LiveContent]:
+        """Live contents whose hash begins with these hex digits, at most 10, with their text."""
+
+    @abstractmethod
+    async def find(self, repo: str, path: str) -> OccurrenceRow | None:
+        """The listed file at a place."""
+
+    @abstractmethod
+    async def occurrences(self, content_hash: bytes, limit: int = 100) -> list[OccurrenceRow]:
+        """Where a content stands."""
+
+    @abstractmethod
+    async def counts(self) -> Counts: ...
+
+    # -- takedowns, new verdicts, exports, fsck -----------------------------------------------
+
+    @abstractmethod
+    async def forget_places(self, repo: str, pattern: str | None) -> Forgotten:
+        """Take down a repository, or its paths that match a glob pattern, for good."""
+
+    @abstractmethod
+    async def forget_content(self, content_hash: bytes) -> Forgotten:
+        """Take down a content wherever it stands, for good."""
+
+    @abstractmethod
+    async def erase(self) -> None:
+        """Leave no byte of what was taken down in the store's files."""
+
+    @abstractmethod
+    async def judged_by_others(
+        self, examiner_version: str, after: bytes, limit: int
+    ) -> list[Judged]:
+        """Live contents by hash that another examiner version judged."""
+
+    @abstractmethod
+    async def rejudge(self, rejudged: Sequence[Rejudged], examiner_version: str) -> Recorded:
+        """Record new verdicts of recorded texts: revise, move or remove."""
+
+    @abstractmethod
+    async def mark_due(self, examiner_version: str) -> list[RepositoryRow]:
+        """Make repositories due whose left-out files another examiner version judged."""
+
+    @abstractmethod
+    async def record_export(self, export: ExportRow) -> None: ...
+
+    @abstractmethod
+    async def exports(self) -> list[ExportRow]: ...
+
+    @abstractmethod
+    async def verify(self) -> tuple[dict[str, int], list[str]]:
+        """Recompute and resolve everything; what was counted, and what is wrong."""
+
+
+def same_listing(known: Known, listed: Listed, path_class: str, examiner_version: str) -> bool:
+    """Whether nothing that a verdict depends on has changed since it was recorded."""
+    return (
+        known.oid == listed.oid
+        and known.oid is not None
+        and known.path_class == path_class
+        and known.examiner_version == examiner_version
+    )

@@ -1,0 +1,20 @@
+"""Named statements and numbered migrations, kept as SQL."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+
+def queries(store: str) -> dict[str, str]:
+    """The statements of `STORE/queries.sql` by the name in the comment above each."""
+    text = files(__package__).joinpath(store, "queries.sql").read_text(encoding="utf-8")
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], (body.strip() for body in parts[1::2]), strict=True))
+
+
+def migrations(store: str) -> list[str]:
+    """The schema's steps in order; step N brings a store to version N."""
+    folder = files(__package__).joinpath(store)
+    names = sorted(f.name for f in folder.iterdir() if re.match(r"\d{3}_", f.name))
+    return [folder.joinpath(name).read_text(encoding="utf-8") for name in names]

@@ -1,0 +1,247 @@
+-- name: insert_journal
+insert into journal (id, op, content_hash, content_chars, language, quality_score, signals, license,
+                     repo_id, file_path, "commit", oid, stars, forks, repo_license, pushed_at,
+                     examiner_version, created_at, content)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: put_content
+insert or replace into contents (content_hash, add_id, newest_id, repo_id, path)
+values (?, ?, ?, ?, ?);
+
+-- name: put_occurrence
+insert or replace into occurrences (repo_id, path, oid, path_class, language, content_hash, reason,
+                                    measured, examiner_version)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: live_contents
+select content_hash, add_id, newest_id, repo_id, path
+from contents where content_hash in (select value from carray(?));
+
+-- name: newest_verdict
+select n.content_chars, n.language, n.quality_score, n.signals, n.examiner_version
+from journal n where n.id = ?;
+
+-- name: older_text
+select content, content_chars, language, quality_score, signals, examiner_version
+from journal where content_hash = ? and op = 'add' and content is not null
+order by id desc limit 1;
+
+-- name: recorded_hashes
+select path, content_hash from occurrences
+where repo_id = ? and path in (select value from carray(?)) and content_hash is not null;
+
+-- name: displace
+insert or ignore into displaced (repo_id, content_hash) values (?, ?);
+
+-- name: displace_shared
+insert or ignore into displaced (repo_id, content_hash)
+select :repo_id, o.content_hash from occurrences o
+where o.repo_id = :repo_id and o.content_hash is not null
+  and exists (select 1 from occurrences other
+              where other.content_hash = o.content_hash and other.repo_id <> :repo_id);
+
+-- name: displaced_of
+select content_hash from displaced where repo_id = ? order by content_hash limit ?;
+
+-- name: undisplace
+delete from displaced where repo_id = ? and content_hash = ?;
+
+-- name: places_of
+select o.repo_id, o.path, o.oid, o.language, r.head from occurrences o
+join repositories r on r.id = o.repo_id where o.content_hash = ?;
+
+-- name: standing_of
+select full_name, license, stars, forks, pushed_at from repositories where id = ?;
+
+-- name: upsert_repository
+insert into repositories (full_name, location, is_local, license, stars, forks, pushed_at, state, due_at)
+values (:full_name, :location, :is_local, :license, :stars, :forks, :pushed_at, 'due', :now)
+on conflict (full_name) do update set
+    location = excluded.location, is_local = excluded.is_local, due_at = excluded.due_at,
+    state = case when state = 'visiting' then state else 'due' end
+returning id;
+
+-- name: restate_unvisited
+update repositories set license = :license, stars = :stars, forks = :forks, pushed_at = :pushed_at
+where id = :id and not exists (select 1 from occurrences where repo_id = :id);
+
+-- name: lease_of
+select full_name, attempts, lease_owner, lease_epoch, lease_until from repositories where id = ?;
+
+-- name: has_occurrences
+select exists (select 1 from occurrences where repo_id = ?);
+
+-- name: take_lease
+update repositories set state = 'visiting', attempts = attempts + 1, lease_owner = ?,
+    lease_epoch = lease_epoch + 1, lease_until = ? where id = ?;
+
+-- name: renew_lease
+update repositories set lease_until = ? where id = ? and lease_epoch = ?;
+
+-- name: release_lease
+update repositories set state = ?, reason = ?, attempts = 0, lease_owner = null, lease_until = null,
+    due_at = ? where id = ?;
+
+-- name: complete_visit
+update repositories set state = 'done', reason = null, attempts = 0, lease_owner = null,
+    lease_until = null, due_at = null, visited_at = :now,
+    file_count = (select count(*) from occurrences where repo_id = :id) where id = :id;
+
+-- name: restate
+update repositories set license = ?, stars = ?, forks = ?, pushed_at = ? where id = ?;
+
+-- name: repositories
+select id, full_name, location, is_local, state, reason, attempts, file_count,
+       license, stars, forks, pushed_at
+from repositories where not :due_only or state = 'due' order by id;
+
+-- name: known_paths
+select path, oid, path_class, examiner_version, content_hash, reason, measured, language
+from occurrences where repo_id = ? and path in (select value from carray(?));
+
+-- name: known_oids
+select oid, path_class, examiner_version, content_hash, reason, measured, language
+from occurrences where oid in (select value from carray(?)) and examiner_version = ?
+  and (reason is null or reason not in ('unreadable', 'changed while read', 'taken down'));
+
+-- name: paths
+select path from occurrences where repo_id = ? and path > ? order by path limit ?;
+
+-- name: retire
+delete from occurrences where repo_id = ? and path in (select value from carray(?));
+
+-- name: entries
+select j.id, j.op, j.content_hash, j.content, j.content_chars, j.language, j.quality_score,
+       j.signals, j.license, j.repo_id, r.full_name, j.file_path, j."commit", j.oid,
+       j.repo_license, j.stars, j.forks, j.pushed_at, j.examiner_version, j.created_at
+from journal j join repositories r on r.id = j.repo_id
+where j.id > ? order by j.id limit ?;
+
+-- name: live
+select a.id, n.id, a.content_hash, case when :text then a.content end, a.content_chars, n.language,
+       n.quality_score, n.signals, n.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
+       n.examiner_version, a.created_at
+from journal a
+join contents c on c.content_hash = a.content_hash and c.add_id = a.id
+join journal n on n.id = c.newest_id
+join repositories r on r.id = c.repo_id
+where a.op = 'add' and a.id > :after order by a.id limit :limit;
+
+-- name: live_by_id
+select a.id, n.id, a.content_hash, case when :text then a.content end, a.content_chars, n.language,
+       n.quality_score, n.signals, n.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
+       n.examiner_version, a.created_at
+from journal a
+join contents c on c.content_hash = a.content_hash and c.add_id = a.id
+join journal n on n.id = c.newest_id
+join repositories r on r.id = c.repo_id
+where a.id in (select value from carray(:ids));
+
+-- name: live_by_hash
+select a.id, n.id, a.content_hash, case when :text then a.content end, a.content_chars, n.language,
+       n.quality_score, n.signals, n.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
+       n.examiner_version, a.created_at
+from contents c
+join journal a on a.id = c.add_id
+join journal n on n.id = c.newest_id
+join repositories r on r.id = c.repo_id
+where c.content_hash >= :first and c.content_hash <= :last order by c.content_hash limit :limit;
+
+-- name: find
+select o.repo_id, r.full_name, o.path, o.oid, o.path_class, o.language, o.content_hash, o.reason,
+       o.measured, o.examiner_version
+from occurrences o join repositories r on r.id = o.repo_id
+where r.full_name = ? and o.path = ?;
+
+-- name: occurrences
+select o.repo_id, r.full_name, o.path, o.oid, o.path_class, o.language, o.content_hash, o.reason,
+       o.measured, o.examiner_version
+from occurrences o join repositories r on r.id = o.repo_id
+where o.content_hash = ? order by r.full_name, o.path limit ?;
+
+-- name: count_states
+select state, count(*) from repositories group by state;
+
+-- name: count_reasons
+select reason, count(*) from occurrences group by reason;
+
+-- name: takedowns
+select repo, pattern, content_hash from takedowns;
+
+-- name: take_down
+insert or ignore into takedowns (repo, pattern, content_hash, why, created_at) values (?, ?, ?, ?, ?);
+
+-- name: taken_places
+select path, content_hash from occurrences where repo_id = ? and path > ? order by path limit ?;
+
+-- name: ever_recorded
+select distinct content_hash, file_path from journal where repo_id = ?;
+
+-- name: leave_out
+update occurrences set content_hash = null, reason = ?, measured = ?, language = ?,
+    examiner_version = ? where repo_id = ? and path = ?;
+
+-- name: taken_down_place
+update occurrences set content_hash = null, reason = 'taken down', measured = null
+where repo_id = ? and path = ?;
+
+-- name: taken_down_content
+update occurrences set content_hash = null, reason = 'taken down', measured = null
+where content_hash = ?;
+
+-- name: blank
+update journal set content = null where content_hash = ? and op = 'add';
+
+-- name: drop_content
+delete from contents where content_hash = ?;
+
+-- name: judged_by_others
+select distinct content_hash from occurrences
+where content_hash > ? and examiner_version <> ? order by content_hash limit ?;
+
+-- name: path_classes
+select path_class, min(path) from occurrences where content_hash = ? group by path_class;
+
+-- name: places_with_class
+select o.repo_id, o.path, o.path_class, o.oid, o.language, r.head from occurrences o
+join repositories r on r.id = o.repo_id where o.content_hash = ?;
+
+-- name: keep_place
+update occurrences set language = ?, examiner_version = ? where repo_id = ? and path = ?;
+
+-- name: left_out_by_others
+select distinct repo_id from occurrences
+where content_hash is null and examiner_version <> ?
+  and reason not in ('submodule', 'symlink', 'taken down');
+
+-- name: make_due
+update repositories set state = 'due', due_at = ? where id = ? and state <> 'visiting';
+
+-- name: put_export
+insert or replace into exports (path, format, watermark, options, written_at) values (?, ?, ?, ?, ?);
+
+-- name: exports
+select path, format, watermark, options, written_at from exports order by path;
+
+-- name: verify_rows
+select j.id, j.op, j.content_hash, j.content, t.content_hash is not null
+from journal j left join takedowns t on t.content_hash = j.content_hash
+where j.id > ? order by j.id limit ?;
+
+-- name: verify_unresolved
+select r.full_name, o.path from occurrences o
+join repositories r on r.id = o.repo_id
+left join contents c on c.content_hash = o.content_hash
+where o.content_hash is not null and c.content_hash is null limit 100;
+
+-- name: verify_undecided
+select r.full_name, o.path from occurrences o join repositories r on r.id = o.repo_id
+where (o.content_hash is null) = (o.reason is null) limit 100;
+
+-- name: verify_places
+select c.content_hash, c.repo_id, c.path, n.repo_id, n.file_path, a.op,
+       exists (select 1 from displaced d where d.content_hash = c.content_hash)
+from contents c
+left join journal a on a.id = c.add_id and a.content_hash = c.content_hash
+left join journal n on n.id = c.newest_id and n.content_hash = c.content_hash
+where c.content_hash > ? order by c.content_hash limit ?;

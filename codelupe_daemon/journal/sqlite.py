@@ -1,0 +1,304 @@
+"""The embedded journal: one SQLite file, any number of readers, one writer at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+import numpy as np
+import orjson
+import zstandard
+
+from codelupe_daemon.errors import Fatal
+from codelupe_daemon.journal import sqlite_files as files
+from codelupe_daemon.journal import sqlite_read as reading
+from codelupe_daemon.journal import sqlite_write as writing
+from codelupe_daemon.journal.base import (
+    Counts,
+    ExportRow,
+    Forgotten,
+    Journal,
+    Judged,
+    Known,
+    OccurrenceRow,
+    Rejudged,
+    RepositoryRow,
+)
+from codelupe_daemon.journal.owner import is_alive
+from codelupe_daemon.journal.sqlite_files import first, query, run, run_many, value
+from codelupe_daemon.model import Entry, LiveContent, Part, Recorded, Repo, Standing, Visit
+
+T = TypeVar("T")
+READERS = 4
+
+
+class SqliteJournal(Journal):
+    """See `Journal`. Writes run on one thread, reads on a few, each with its own connection."""
+
+    def __init__(self, path: Path) -> None:
+        self.location = str(path)
+        self._path = path
+        self._connections = threading.local()
+        self._opened: list[apsw.Connection] = []
+        self._writer = ThreadPoolExecutor(1, "journal-write")
+        self._readers = ThreadPoolExecutor(READERS, "journal-read")
+
+    async def open(self, *, create: bool) -> None:
+        if not create and not self._path.exists():
+            raise Fatal(f"there is no store at {self._path}: `codelupe ingest SOURCE` makes one")
+        await self._on(self._writer, self._open)
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with files.writers_lock(self._path):
+            cx = files.connect(self._path, create=True)
+            self._opened.append(cx)
+            self._connections.cx = cx
+            files.migrate(cx, self._path)
+
+    async def close(self) -> None:
+        for pool in (self._readers, self._writer):
+            pool.shutdown(wait=True)
+        for cx in self._opened:
+            cx.close()
+
+    # -- threads and transactions -----------------------------------------------------------
+
+    async def _on(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        def explained() -> T:
+            with files.explained(self._path):
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(pool, explained)
+
+    def _connection(self) -> apsw.Connection:
+        if not hasattr(self._connections, "cx"):
+            self._connections.cx = files.connect(self._path)
+            self._opened.append(self._connections.cx)
+        cx: apsw.Connection = self._connections.cx
+        return cx
+
+    async def _write(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run `work` in a write transaction of its own."""
+
+        def transaction() -> T:
+            cx = self._connection()
+            with files.writers_lock(self._path):
+                run(cx, "begin immediate")
+                try:
+                    result = work(cx)
+                    run(cx, "commit")
+                except BaseException:
+                    if cx.in_transaction:
+                        run(cx, "rollback")
+                    raise
+            return result
+
+        return await self._on(self._writer, transaction)
+
+    async def _read(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run `work` in a read transaction that ends with it."""
+
+        def transaction() -> T:
+            cx = self._connection()
+            run(cx, "begin")
+            try:
+                return work(cx)
+            finally:
+                run(cx, "commit")
+
+        return await self._on(self._readers, transaction)
+
+    # -- repositories, and whose they are ---------------------------------------------------
+
+    async def register(self, repo: Repo) -> int:
+        return await self._write(partial(_register, repo=repo))
+
+    async def claim(self, repo_id: int, owner: str, lease_s: float) -> Visit | None:
+        return await self._write(partial(_claim, repo_id=repo_id, owner=owner, lease_s=lease_s))
+
+    async def renew(self, visit: Visit, lease_s: float) -> None:
+        def work(cx: apsw.Connection) -> None:
+            writing.check_lease(cx, visit)
+            until = time.time() + lease_s
+            run(cx, "renew_lease", (until, visit.repo_id, visit.epoch))
+
+        await self._write(work)
+
+    async def release(self, visit: Visit, state: str, reason: str | None) -> None:
+        def work(cx: apsw.Connection) -> None:
+            writing.check_lease(cx, visit)
+            due_at = int(time.time()) if state == "due" else None
+            run(cx, "release_lease", (state, reason, due_at, visit.repo_id))
+
+        await self._write(work)
+
+    async def repositories(self, *, due_only: bool = False) -> list[RepositoryRow]:
+        return await self._read(partial(reading.repositories, due_only=due_only))
+
+    # -- the way of a file ------------------------------------------------------------------
+
+    async def known_paths(self, repo_id: int, paths: Sequence[str]) -> dict[str, Known]:
+        return await self._read(partial(reading.known_paths, repo_id=repo_id, paths=paths))
+
+    async def known_oids(
+        self, oids: Sequence[bytes], examiner_version: str
+    ) -> dict[tuple[bytes, str], Known]:
+        return await self._read(partial(reading.known_oids, oids=oids, version=examiner_version))
+
+    def pack(self, buffer: memoryview, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
+        if not len(offsets):
+            return []
+        segments = np.column_stack((offsets, sizes)).astype(np.uint64).tobytes()
+        texts = zstandard.BufferWithSegments(buffer, segments)
+        compressor = zstandard.ZstdCompressor(level=1)
+        packed = compressor.multi_compress_to_buffer(texts)
+        return [packed[i].tobytes() for i in range(len(packed))]
+
+    async def append(self, parts: Sequence[Part]) -> Recorded:
+        return await self._write(partial(writing.append, parts=parts))
+
+    async def paths(self, repo_id: int, after: str, limit: int) -> list[str]:
+        return await self._read(
+            lambda cx: [row[0] for row in query(cx, "paths", (repo_id, after, limit))]
+        )
+
+    async def retire(self, visit: Visit, paths: Sequence[str]) -> None:
+        await self._write(partial(writing.retire, visit=visit, paths=paths))
+
+    async def finish(self, visit: Visit, commit: bytes | None, standing: Standing) -> Recorded:
+        await self._write(
+            partial(writing.restate_repository, visit=visit, standing=standing, commit=commit)
+        )
+        recorded, more = Recorded(), True
+        while more:
+            page, more = await self._write(partial(writing.settle_page, visit=visit))
+            recorded += page
+        await self._write(partial(writing.complete, visit=visit))
+        return recorded
+
+    # -- readers ----------------------------------------------------------------------------
+
+    async def last_id(self) -> int:
+        return await self._read(reading.last_id)
+
+    async def read(self, after_id: int, limit: int) -> list[Entry]:
+        return await self._read(partial(reading.entries, after_id=after_id, limit=limit))
+
+    async def live(self, after_id: int, limit: int, *, content: bool = True) -> list[LiveContent]:
+        bound = {"after": after_id, "limit": limit, "text": content}
+        return await self._read(partial(reading.live, name="live", bound=bound))
+
+    async def live_by_id(self, ids: Sequence[int], *, content: bool) -> list[LiveContent]:
+        if not ids:
+            return []
+        carray = apsw.carray(np.array(ids, np.int64), flags=apsw.SQLITE_CARRAY_INT64)
+        bound = {"ids": carray, "text": content}
+        return await self._read(partial(reading.live, name="live_by_id", bound=bound))
+
+    async def live_by_hash(self, prefix: str) -> list[LiveContent]:
+        bound = {
+            "first": bytes.fromhex(prefix.ljust(32, "0")),
+            "last": bytes.fromhex(prefix.ljust(32, "f")),
+            "limit": 10,
+            "text": True,
+        }
+        return await self._read(partial(reading.live, name="live_by_hash", bound=bound))
+
+    async def find(self, repo: str, path: str) -> OccurrenceRow | None:
+        rows = await self._read(partial(reading.occurrences, name="find", bound=(repo, path)))
+        return rows[0] if rows else None
+
+    async def occurrences(self, content_hash: bytes, limit: int = 100) -> list[OccurrenceRow]:
+        bound = (content_hash, limit)
+        return await self._read(partial(reading.occurrences, name="occurrences", bound=bound))
+
+    async def counts(self) -> Counts:
+        return await self._read(reading.counts)
+
+    # -- takedowns, new verdicts, exports, fsck -----------------------------------------------
+
+    async def forget_places(self, repo: str, pattern: str | None) -> Forgotten:
+        return await self._write(partial(writing.forget_places, repo=repo, pattern=pattern))
+
+    async def forget_content(self, content_hash: bytes) -> Forgotten:
+        return await self._write(partial(writing.forget_content, content_hash=content_hash))
+
+    async def erase(self) -> None:
+        def work() -> None:
+            cx = self._connection()
+            with files.writers_lock(self._path):
+                run(cx, "vacuum")
+                busy, *_ = first(cx, "pragma wal_checkpoint(truncate)")
+            if busy:
+                raise Fatal(
+                    f"a reader keeps old pages of {self._path} alive: "
+                    "end other codelupe commands and run `codelupe forget` again"
+                )
+
+        await self._on(self._writer, work)
+
+    async def judged_by_others(
+        self, examiner_version: str, after: bytes, limit: int
+    ) -> list[Judged]:
+        return await self._read(
+            partial(reading.judged_by_others, version=examiner_version, after=after, limit=limit)
+        )
+
+    async def rejudge(self, rejudged: Sequence[Rejudged], examiner_version: str) -> Recorded:
+        return await self._write(
+            partial(writing.rejudge, rejudged=rejudged, version=examiner_version)
+        )
+
+    async def mark_due(self, examiner_version: str) -> list[RepositoryRow]:
+        def work(cx: apsw.Connection) -> list[RepositoryRow]:
+            ids = {row[0] for row in query(cx, "left_out_by_others", (examiner_version,))}
+            run_many(cx, "make_due", ((int(time.time()), repo_id) for repo_id in ids))
+            return [row for row in reading.repositories(cx, due_only=True) if row.id in ids]
+
+        return await self._write(work)
+
+    async def record_export(self, export: ExportRow) -> None:
+        bound = (
+            export.path, export.format, export.watermark,
+            orjson.dumps(export.options).decode(), export.written_at,
+        )  # fmt: skip
+        await self._write(lambda cx: run(cx, "put_export", bound))
+
+    async def exports(self) -> list[ExportRow]:
+        return await self._read(reading.exports)
+
+    async def verify(self) -> tuple[dict[str, int], list[str]]:
+        return await self._read(reading.verify)
+
+
+def _register(cx: apsw.Connection, repo: Repo) -> int:
+    standing = repo.standing
+    bound = {
+        "full_name": repo.full_name, "location": repo.location, "is_local": repo.is_local,
+        "license": standing.license, "stars": standing.stars, "forks": standing.forks,
+        "pushed_at": standing.pushed_at, "now": int(time.time()),
+    }  # fmt: skip
+    repo_id: int = value(cx, "upsert_repository", bound)
+    run(cx, "restate_unvisited", bound | {"id": repo_id})
+    return repo_id
+
+
+def _claim(cx: apsw.Connection, repo_id: int, owner: str, lease_s: float) -> Visit | None:
+    row = first(cx, "lease_of", (repo_id,))
+    full_name, attempts, holder, epoch, until = row
+    now = time.time()
+    if holder is not None and until > now and is_alive(holder):
+        return None
+    is_first = not value(
+        cx, "select exists (select 1 from occurrences where repo_id = ?)", (repo_id,)
+    )
+    run(cx, "take_lease", (owner, now + lease_s, repo_id))
+    return Visit(repo_id, full_name, epoch + 1, attempts + 1, is_first)

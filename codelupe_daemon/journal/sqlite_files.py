@@ -1,0 +1,154 @@
+"""The embedded journal's file: connections, the writers' lock, migrations, and clear errors."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import random
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, cast
+
+import apsw
+import zstandard
+
+from codelupe_daemon.errors import Fatal, Transient
+from codelupe_daemon.journal.sql import migrations, queries
+
+APPLICATION_ID: Final = 0x434C5550  # "CLUP", so that another program's database is not taken over
+SQL: Final = queries("sqlite")
+LOCK_TIMEOUT_S: Final = 60.0
+LOCK_POLL_S: Final = 0.002
+BUSY_TIMEOUT_MS: Final = 30_000
+WAL_LIMIT_BYTES: Final = 64 << 20
+
+
+def connect(path: Path, *, create: bool = False) -> apsw.Connection:
+    """A configured connection; with `create` the file and its schema are made or brought up."""
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    cx = apsw.Connection(str(path), flags=flags)
+    cx.set_busy_timeout(BUSY_TIMEOUT_MS)
+    cx.execute("pragma page_size = 16384")
+    cx.execute("pragma journal_mode = wal")
+    cx.execute("pragma synchronous = normal")
+    cx.execute("pragma cache_size = -32768")
+    cx.execute("pragma temp_store = memory")
+    cx.execute(f"pragma journal_size_limit = {WAL_LIMIT_BYTES}")
+    cx.execute("pragma secure_delete = on")
+    cx.create_scalar_function("codelupe_text", _text_function, 1, deterministic=True)
+    return cx
+
+
+def _text_function(*arguments: apsw.SQLiteValue) -> str | None:
+    (packed,) = arguments
+    return unpack(packed) if isinstance(packed, bytes) else None
+
+
+def unpack(packed: bytes | None) -> str | None:
+    """The text of a `content` column; None where a takedown blanked it."""
+    if packed is None:
+        return None
+    return zstandard.ZstdDecompressor().decompress(packed).decode()
+
+
+def query(cx: apsw.Connection, statement: str, bound: apsw.Bindings = ()) -> Iterator[Any]:
+    """The rows of a statement, given by its name in queries.sql or as text."""
+    return cast("Iterator[Any]", cx.execute(SQL.get(statement, statement), bound))
+
+
+def first(cx: apsw.Connection, statement: str, bound: apsw.Bindings = ()) -> Any:
+    """The first row, or None."""
+    return cx.execute(SQL.get(statement, statement), bound).fetchone()
+
+
+def value(cx: apsw.Connection, statement: str, bound: apsw.Bindings = ()) -> Any:
+    """The only value of the only row."""
+    return cx.execute(SQL.get(statement, statement), bound).get
+
+
+def run(cx: apsw.Connection, statement: str, bound: apsw.Bindings = ()) -> None:
+    cx.execute(SQL.get(statement, statement), bound)
+
+
+def run_many(cx: apsw.Connection, name: str, bounds: Iterable[tuple[Any, ...]]) -> None:
+    cx.executemany(SQL[name], bounds)
+
+
+def migrate(cx: apsw.Connection, path: Path) -> None:
+    """Bring the schema up to date, one step a transaction; refuse what is not ours or newer."""
+    steps = migrations("sqlite")
+    version: int = cx.execute("pragma user_version").get
+    if version > len(steps):
+        raise Fatal(
+            f"{path} was written by a newer CodeLupe (schema {version}, this one knows "
+            f"{len(steps)}): update CodeLupe, or name another store with --store"
+        )
+    application: int = cx.execute("pragma application_id").get
+    has_tables = cx.execute("select exists (select 1 from sqlite_schema)").get
+    if application != APPLICATION_ID and has_tables:
+        raise Fatal(f"{path} is a database of another program: name another file with --store")
+    for number, step in enumerate(steps[version:], start=version + 1):
+        with cx:
+            cx.execute(step)
+            cx.execute(f"pragma application_id = {APPLICATION_ID}")
+            cx.execute(f"pragma user_version = {number}")
+
+
+@contextlib.contextmanager
+def writers_lock(path: Path) -> Iterator[None]:
+    """One writer at a time, by an OS lock: SQLite's own waiting starved one of eight writers.
+
+    Raises `Transient` after LOCK_TIMEOUT_S.
+    """
+    fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _lock(fd, path)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, path: Path) -> None:
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise Transient(
+                    f"another process has been writing to {path} for a minute"
+                ) from None
+            time.sleep(LOCK_POLL_S * (1 + random.random()))  # even odds: no writer starves
+        else:
+            return
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours: what may pass, and what a person must mend."""
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise Transient(f"{path} is busy: {error}") from error
+    except apsw.FullError as error:
+        raise Fatal(
+            f"no room left for {path}: free some space and run the same command again; "
+            "what was recorded is kept"
+        ) from error
+    except (
+        apsw.ReadOnlyError,
+        apsw.CantOpenError,
+        apsw.PermissionsError,
+        PermissionError,
+    ) as error:
+        raise Fatal(
+            f"cannot write to {path}: {error}; give the right to, or use --store"
+        ) from error
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise Fatal(
+            f"{path} is not a sound database: {error}; restore a backup, or name another --store"
+        ) from error
+    except (apsw.IOError, OSError) as error:
+        raise Fatal(f"reading or writing {path} failed: {error}") from error

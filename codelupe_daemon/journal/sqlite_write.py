@@ -1,0 +1,416 @@
+"""What is decided inside the embedded journal's write transaction.
+
+Every function takes the connection of an open `BEGIN IMMEDIATE` transaction. Contents are decided
+in the order of their hashes, so that the same batch always gives the same rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import apsw
+
+from codelupe_daemon.errors import StaleVisit
+from codelupe_daemon.journal.base import Forgotten, Rejudged
+from codelupe_daemon.journal.sqlite_files import first, query, run, run_many, value
+from codelupe_daemon.journal.takedowns import Takedowns, place_matches
+from codelupe_daemon.model import (
+    Content,
+    Occurrence,
+    Op,
+    Part,
+    PlaceKey,
+    Recorded,
+    Standing,
+    Visit,
+    place_key,
+)
+
+PAGE = 2000
+
+
+class _Live(NamedTuple):
+    """A row of `contents`."""
+
+    add_id: int
+    newest_id: int
+    repo_id: int
+    path: str
+
+
+_ClassedPlace = tuple[int, str, str, bytes | None, str | None, bytes | None]
+"""repo_id, path, path_class, oid, language, head of a place where a content stands."""
+
+
+class _Candidate(NamedTuple):
+    """The best place of a content within a batch, with its verdict where the batch has one."""
+
+    key: PlaceKey
+    repo_id: int
+    occurrence: Occurrence
+    content: Content | None
+    commit: bytes | None
+    examiner_version: str
+
+
+class _Text(NamedTuple):
+    """What a journal row says of a content, whatever its op."""
+
+    packed: bytes | None
+    chars: int
+    language: str | None
+    quality: float | None
+    signals: str | None
+    examiner_version: str | None
+
+
+class Transaction:
+    """One write transaction: its rows are gathered, then written in bulk by `flush`."""
+
+    def __init__(self, cx: apsw.Connection) -> None:
+        self._cx = cx
+        self._now = int(time.time())
+        self._last_id: int = value(cx, "select coalesce(max(id), 0) from journal")
+        self._standings: dict[int, tuple[str, Standing]] = {}
+        self._journal: list[tuple[Any, ...]] = []
+        self._contents: dict[bytes, _Live] = {}
+        self.recorded = Recorded()
+
+    # -- places ---------------------------------------------------------------------------------
+
+    def standing(self, repo_id: int) -> tuple[str, Standing]:
+        """Name and standing of a repository, as of its last complete visit."""
+        if repo_id not in self._standings:
+            row = first(self._cx, "standing_of", (repo_id,))
+            self._standings[repo_id] = row[0], Standing(*row[1:])
+        return self._standings[repo_id]
+
+    def key(self, repo_id: int, path: str) -> PlaceKey:
+        full_name, standing = self.standing(repo_id)
+        return place_key(standing, full_name, path)
+
+    def live(self, hashes: Sequence[bytes]) -> dict[bytes, _Live]:
+        if not hashes:
+            return {}
+        rows = query(self._cx, "live_contents", (apsw.carray(tuple(hashes)),))
+        return {row[0]: _Live(*row[1:]) for row in rows}
+
+    # -- rows -----------------------------------------------------------------------------------
+
+    def add(self, content_hash: bytes, best: _Candidate) -> None:
+        text = self._text_of(best) or self._older_text(content_hash)
+        row_id = self._row(Op.ADD, content_hash, text, best)
+        self._contents[content_hash] = _Live(row_id, row_id, best.repo_id, best.occurrence.path)
+
+    def restate(self, op: Op, content_hash: bytes, live: _Live, best: _Candidate) -> None:
+        """`move` or `revise`: a new place or verdict of a live content."""
+        text = self._text_of(best) or self._newest_text(live)._replace(
+            language=best.occurrence.language
+        )
+        row_id = self._row(op, content_hash, text._replace(packed=None), best)
+        self._contents[content_hash] = _Live(
+            live.add_id, row_id, best.repo_id, best.occurrence.path
+        )
+
+    def remove(self, content_hash: bytes, live: _Live) -> None:
+        place = Occurrence(live.path, None, "", None, None, None, None)
+        last = _Candidate(self.key(live.repo_id, live.path), live.repo_id, place, None, None, "")
+        self._row(Op.REMOVE, content_hash, _Text(None, 0, None, None, None, None), last)
+        run(self._cx, "drop_content", (content_hash,))
+
+    def _row(self, op: Op, content_hash: bytes, text: _Text, at: _Candidate) -> int:
+        self._last_id += 1
+        _, standing = self.standing(at.repo_id)
+        self._journal.append(
+            (
+                self._last_id, op.value, content_hash, text.chars, text.language, text.quality,
+                text.signals, standing.license, at.repo_id, at.occurrence.path, at.commit,
+                at.occurrence.oid, standing.stars, standing.forks, standing.license,
+                standing.pushed_at, text.examiner_version, self._now, text.packed,
+            )
+        )  # fmt: skip
+        self.recorded.count(op)
+        return self._last_id
+
+    def _text_of(self, best: _Candidate) -> _Text | None:
+        content = best.content
+        return content and _text(content, best.examiner_version)
+
+    def _newest_text(self, live: _Live) -> _Text:
+        return _Text(None, *first(self._cx, "newest_verdict", (live.newest_id,)))
+
+    def _older_text(self, content_hash: bytes) -> _Text:
+        """The text of a content that lived before; its blob was known, so it was not read again."""
+        row = first(self._cx, "older_text", (content_hash,))
+        assert row is not None, f"no text of {content_hash.hex()} in the batch or in the journal"
+        return _Text(*row)
+
+    def flush(self) -> Recorded:
+        run_many(self._cx, "insert_journal", self._journal)
+        run_many(
+            self._cx,
+            "put_content",
+            ((content_hash, *live) for content_hash, live in self._contents.items()),
+        )
+        self._journal, self._contents = [], {}
+        return self.recorded
+
+    # -- decisions ------------------------------------------------------------------------------
+
+    def place_best(self, candidates: Mapping[bytes, _Candidate]) -> None:
+        """Add what is new, move what has a better place now, revise what is judged anew."""
+        live_by_hash = self.live(list(candidates))
+        for content_hash in sorted(candidates):
+            best, live = candidates[content_hash], live_by_hash.get(content_hash)
+            if live is None:
+                self.add(content_hash, best)
+            elif (live.repo_id, live.path) == (best.repo_id, best.occurrence.path):
+                self.revise(content_hash, live, best)
+            elif best.key < self.key(live.repo_id, live.path):
+                self.restate(Op.MOVE, content_hash, live, best)
+
+    def revise(self, content_hash: bytes, live: _Live, best: _Candidate) -> None:
+        new = self._text_of(best)
+        if new and self._newest_text(live)[2:5] != new[2:5]:
+            self.restate(Op.REVISE, content_hash, live, best)
+
+    def settle(self, hashes: Iterable[bytes]) -> None:
+        """Look at every place of these contents: the best wins, and none at all is a removal."""
+        live_by_hash = self.live(list(hashes))
+        for content_hash in sorted(live_by_hash):
+            live = live_by_hash[content_hash]
+            best = self._best_candidate(content_hash)
+            if best is None:
+                self.remove(content_hash, live)
+            elif (live.repo_id, live.path) != (best.repo_id, best.occurrence.path):
+                self.restate(Op.MOVE, content_hash, live, best)
+
+    def best_place(self, content_hash: bytes) -> tuple[int, str] | None:
+        """repo_id and path where a content ought to stand; None if it stands nowhere."""
+        best = self._best_candidate(content_hash)
+        return best and (best.repo_id, best.occurrence.path)
+
+    def _best_candidate(self, content_hash: bytes) -> _Candidate | None:
+        places = query(self._cx, "places_of", (content_hash,))
+        candidates = (
+            _Candidate(
+                self.key(repo_id, path), repo_id,
+                Occurrence(path, oid, "", language, content_hash, None, None), None, head, "",
+            )
+            for repo_id, path, oid, language, head in places
+        )  # fmt: skip
+        return min(candidates, key=lambda candidate: candidate.key, default=None)
+
+
+def append(cx: apsw.Connection, parts: Sequence[Part]) -> Recorded:
+    """See `Journal.append`."""
+    for part in parts:
+        check_lease(cx, part.visit)
+    takedowns = load_takedowns(cx)
+    if takedowns:
+        parts = [takedowns.strike(part) for part in parts]
+    for part in parts:
+        _note_displaced(cx, part)
+    transaction = Transaction(cx)
+    transaction.place_best(_best_in(parts, transaction))
+    run_many(cx, "put_occurrence", _occurrence_rows(parts))
+    return transaction.flush()
+
+
+def check_lease(cx: apsw.Connection, visit: Visit) -> None:
+    row = first(cx, "lease_of", (visit.repo_id,))
+    if row is None or row[3] != visit.epoch or row[2] is None:
+        raise StaleVisit(visit.full_name)
+
+
+def load_takedowns(cx: apsw.Connection) -> Takedowns:
+    return Takedowns.of(query(cx, "takedowns"))
+
+
+def _note_displaced(cx: apsw.Connection, part: Part) -> None:
+    """Remember contents that a changed file leaves; only the end of the visit decides on them."""
+    if part.visit.is_first or not part.occurrences:
+        return
+    now = {o.path: o.content_hash for o in part.occurrences}
+    recorded = query(cx, "recorded_hashes", (part.visit.repo_id, apsw.carray(tuple(now))))
+    left = [(part.visit.repo_id, before) for path, before in recorded if before != now[path]]
+    run_many(cx, "displace", left)
+
+
+def _best_in(parts: Sequence[Part], transaction: Transaction) -> dict[bytes, _Candidate]:
+    best: dict[bytes, _Candidate] = {}
+    for part in parts:
+        full_name, standing = transaction.standing(part.visit.repo_id)
+        for occurrence in part.occurrences:
+            content_hash = occurrence.content_hash
+            if content_hash is None:
+                continue
+            key = place_key(standing, full_name, occurrence.path)
+            if content_hash not in best or key < best[content_hash].key:
+                best[content_hash] = _Candidate(
+                    key, part.visit.repo_id, occurrence, part.contents.get(content_hash),
+                    part.commit, part.examiner_version,
+                )  # fmt: skip
+    return best
+
+
+def _occurrence_rows(parts: Sequence[Part]) -> list[tuple[Any, ...]]:
+    rows = [
+        (
+            part.visit.repo_id, o.path, o.oid, o.path_class, o.language, o.content_hash,
+            o.reason and o.reason.value, o.measured, part.examiner_version,
+        )
+        for part in parts
+        for o in part.occurrences
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: row[:2])
+
+
+def retire(cx: apsw.Connection, visit: Visit, paths: Sequence[str]) -> None:
+    """See `Journal.retire`."""
+    check_lease(cx, visit)
+    if not paths:
+        return
+    bound = (visit.repo_id, apsw.carray(tuple(paths)))
+    recorded = list(query(cx, "recorded_hashes", bound))
+    run_many(cx, "displace", ((visit.repo_id, before) for _, before in recorded))
+    run(cx, "retire", bound)
+
+
+def restate_repository(
+    cx: apsw.Connection, visit: Visit, standing: Standing, commit: bytes | None
+) -> None:
+    """The standing of the visit that ends now counts; contents shared with others are looked at."""
+    check_lease(cx, visit)
+    run(cx, "update repositories set head = ? where id = ?", (commit, visit.repo_id))
+    _, *before = first(cx, "standing_of", (visit.repo_id,))
+    if Standing(*before) == standing:
+        return
+    run(
+        cx,
+        "restate",
+        (standing.license, standing.stars, standing.forks, standing.pushed_at, visit.repo_id),
+    )
+    run(cx, "displace_shared", {"repo_id": visit.repo_id})
+
+
+def settle_page(cx: apsw.Connection, visit: Visit) -> tuple[Recorded, bool]:
+    """Decide on a page of displaced contents; whether any may be left."""
+    check_lease(cx, visit)
+    rows = list(query(cx, "displaced_of", (visit.repo_id, PAGE)))
+    transaction = Transaction(cx)
+    transaction.settle(row[0] for row in rows)
+    run_many(cx, "undisplace", ((visit.repo_id, row[0]) for row in rows))
+    return transaction.flush(), len(rows) == PAGE
+
+
+def complete(cx: apsw.Connection, visit: Visit) -> None:
+    """The visit is done and the repository free."""
+    check_lease(cx, visit)
+    run(cx, "complete_visit", {"id": visit.repo_id, "now": int(time.time())})
+
+
+def forget_places(cx: apsw.Connection, repo: str, pattern: str | None) -> Forgotten:
+    """See `Journal.forget_places`."""
+    now = int(time.time())
+    run(cx, "take_down", (repo, pattern, None, "forget", now))
+    row = first(cx, "select id from repositories where full_name = ?", (repo,))
+    if row is None:
+        return Forgotten()
+    repo_id, forgotten, hashes, after = row[0], Forgotten(), set[bytes](), ""
+    while page := list(query(cx, "taken_places", (repo_id, after, PAGE))):
+        after = page[-1][0]
+        named = [row for row in page if place_matches(pattern, row[0])]
+        run_many(cx, "taken_down_place", ((repo_id, path) for path, _ in named))
+        hashes.update(content_hash for _, content_hash in named if content_hash)
+        forgotten.occurrences += len(named)
+    hashes.update(
+        content_hash
+        for content_hash, path in query(cx, "ever_recorded", (repo_id,))
+        if place_matches(pattern, path)
+    )
+    return _forget(cx, hashes, forgotten)
+
+
+def forget_content(cx: apsw.Connection, content_hash: bytes) -> Forgotten:
+    """See `Journal.forget_content`."""
+    run(cx, "take_down", (None, None, content_hash, "forget --content", int(time.time())))
+    places = list(query(cx, "places_of", (content_hash,)))
+    run(cx, "taken_down_content", (content_hash,))
+    forgotten = _forget(cx, {content_hash}, Forgotten(len(places)))
+    run(cx, "blank", (content_hash,))
+    return forgotten
+
+
+def _forget(cx: apsw.Connection, hashes: set[bytes], forgotten: Forgotten) -> Forgotten:
+    """Move what still stands elsewhere; take down for good and blank what stands nowhere."""
+    transaction = Transaction(cx)
+    before = transaction.live(list(hashes))
+    transaction.settle(hashes)
+    transaction.flush()
+    after = transaction.live(list(hashes))
+    gone = sorted(hashes - after.keys())
+    now = int(time.time())
+    run_many(cx, "take_down", ((None, None, h, "stood nowhere else", now) for h in gone))
+    run_many(cx, "blank", ((content_hash,) for content_hash in gone))
+    forgotten.removed_ids = [
+        before[content_hash].add_id for content_hash in gone if content_hash in before
+    ]
+    forgotten.moved = transaction.recorded.ops.get(Op.MOVE, 0)
+    return forgotten
+
+
+def rejudge(cx: apsw.Connection, rejudged: Sequence[Rejudged], version: str) -> Recorded:
+    """See `Journal.rejudge`."""
+    transaction = Transaction(cx)
+    live = transaction.live([r.content_hash for r in rejudged])
+    for new in sorted(rejudged, key=lambda r: r.content_hash):
+        if new.content_hash in live:
+            _rejudge(cx, transaction, new, live[new.content_hash], version)
+    return transaction.flush()
+
+
+def _rejudge(
+    cx: apsw.Connection, transaction: Transaction, new: Rejudged, live: _Live, version: str
+) -> None:
+    kept = _judge_places(cx, new, version)
+    if not kept:
+        transaction.remove(new.content_hash, live)
+        return
+    key, (repo_id, path, path_class, oid, language, head) = min(
+        (transaction.key(place[0], place[1]), place) for place in kept
+    )
+    content = new.kept.get(path_class)
+    language = content.language if content else language
+    place = Occurrence(path, oid, path_class, language, new.content_hash, None, None)
+    best = _Candidate(key, repo_id, place, content, head, version)
+    if (repo_id, path) != (live.repo_id, live.path):
+        transaction.restate(Op.MOVE, new.content_hash, live, best)
+    else:
+        transaction.revise(new.content_hash, live, best)
+
+
+def _judge_places(cx: apsw.Connection, new: Rejudged, version: str) -> list[_ClassedPlace]:
+    """Give every place of a content the verdict of its class; the places that keep it."""
+    kept = []
+    places = list(query(cx, "places_with_class", (new.content_hash,)))
+    for repo_id, path, path_class, oid, language, head in places:
+        out = new.left_out.get(path_class)
+        if out is not None:
+            reason = out.reason and out.reason.value
+            run(cx, "leave_out", (reason, out.measured, out.language, version, repo_id, path))
+            continue
+        if path_class in new.kept:
+            run(cx, "keep_place", (new.kept[path_class].language, version, repo_id, path))
+        kept.append((repo_id, path, path_class, oid, language, head))
+    return kept
+
+
+def _text(content: Content, examiner_version: str) -> _Text:
+    quality = round(content.score * 100, 1)
+    signals = content.signals.decode()
+    return _Text(
+        content.packed, content.chars, content.language, quality, signals, examiner_version
+    )

@@ -1,0 +1,251 @@
+"""The types that flow from discovery to the journal and out again.
+
+What exists once a file is a `NamedTuple`: making a frozen dataclass takes three times as long, and
+there are tens of thousands a second. What exists once a repository is a frozen dataclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+PERMISSIVE_LICENSES = frozenset(
+    {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC", "MIT"}
+    | {"MIT-0", "NCSA", "PostgreSQL", "Python-2.0", "Unlicense", "WTFPL", "Zlib", "PSF-2.0"}
+)
+
+
+class Reason(StrEnum):
+    """Why a listed file is not in the journal; `docs/reasons.md` explains each to its author."""
+
+    SUBMODULE = "submodule"
+    SYMLINK = "symlink"
+    LFS_POINTER = "lfs pointer"
+    TOO_DEEP = "too deep"
+    UNREADABLE = "unreadable"
+    CHANGED_WHILE_READ = "changed while read"
+    TOO_LARGE = "too large"
+    TOO_SMALL = "too small"
+    BINARY = "binary"
+    NOT_TEXT = "not text"
+    NOT_CODE = "not code"
+    VENDORED = "vendored"
+    GENERATED = "generated"
+    TEST_FIXTURE = "test fixture"
+    CONFIGURATION = "configuration"
+    MINIFIED = "minified"
+    DATA = "data"
+    EXAMINER_CRASHED = "examiner crashed"
+    TAKEN_DOWN = "taken down"
+
+
+# Nothing was learned about the bytes: tried again at the next visit, and this one is incomplete.
+PASSING_REASONS = frozenset({Reason.UNREADABLE, Reason.CHANGED_WHILE_READ})
+
+
+class Op(StrEnum):
+    """What happened to a content in the journal."""
+
+    ADD = "add"
+    MOVE = "move"
+    REVISE = "revise"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a repository's reputation; None is unknown, and ranks least."""
+
+    license: str | None = None
+    stars: int | None = None
+    forks: int | None = None
+    pushed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repo:
+    """A repository as discovery names it.
+
+    `full_name`: owner/name on GitHub, host/path for other URLs, the absolute path for local ones.
+    `location`: what git or the folder reader opens.
+    """
+
+    full_name: str
+    location: str
+    standing: Standing = field(default_factory=Standing)
+    is_local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The right to record one repository, until its lease ends or another process takes over."""
+
+    repo_id: int
+    full_name: str
+    epoch: int
+    attempts: int
+    is_first: bool
+    """No occurrence of the repository was recorded before."""
+
+
+class Listed(NamedTuple):
+    """One entry of a tree. `reason` is set where the listing alone decides."""
+
+    path: str
+    oid: bytes | None
+    reason: Reason | None = None
+    measured: float | None = None
+
+
+class PathVerdict(NamedTuple):
+    """What the path alone decides. Equal `path_class` means: the path makes no difference."""
+
+    path_class: str
+    language: str | None
+    reason: Reason | None
+    measured: float | None = None
+
+
+class Wanted(NamedTuple):
+    """A blob that must be read, and every place in the repository that asks for it."""
+
+    oid: bytes
+    path_class: str
+    language: str | None
+    paths: list[str]
+
+
+class Verdict(NamedTuple):
+    """The judgement of one text. `score` is 0..1 in steps of 0.001; `signals` is a JSON object."""
+
+    reason: Reason | None
+    measured: float | None
+    language: str | None
+    score: float = 0.0
+    signals: bytes = b"{}"
+
+
+class Content(NamedTuple):
+    """An accepted text as the journal stores it. `packed` is made by the journal's own `pack`."""
+
+    content_hash: bytes
+    packed: bytes | None
+    chars: int
+    language: str
+    score: float
+    signals: bytes
+
+
+class Occurrence(NamedTuple):
+    """One listed file: either the content that it holds or the reason it was left out."""
+
+    path: str
+    oid: bytes | None
+    path_class: str
+    language: str | None
+    content_hash: bytes | None
+    reason: Reason | None
+    measured: float | None
+
+
+class Part(NamedTuple):
+    """A piece of a visit, ready to be recorded. Contents already live need no entry here."""
+
+    visit: Visit
+    commit: bytes | None
+    examiner_version: str
+    occurrences: Sequence[Occurrence]
+    contents: Mapping[bytes, Content]
+
+
+class Place(NamedTuple):
+    """Where a content stands."""
+
+    repo_id: int
+    repo: str
+    path: str
+    commit: bytes | None
+    oid: bytes | None
+
+
+class Entry(NamedTuple):
+    """A row of the journal. `content` is text in `add` rows that no takedown blanked."""
+
+    id: int
+    op: Op
+    content_hash: bytes
+    content: str | None
+    content_chars: int
+    language: str | None
+    quality: float | None
+    """0..100 with one decimal."""
+    signals: bytes | None
+    license: str | None
+    place: Place
+    standing: Standing
+    examiner_version: str
+    created_at: int
+
+
+class LiveContent(NamedTuple):
+    """A content that stands somewhere now, under the verdict of its newest op."""
+
+    id: int
+    """The id of its `add` row: unchanged while the content lives."""
+    newest_id: int
+    content_hash: bytes
+    content: str | None
+    content_chars: int
+    language: str
+    quality: float
+    signals: bytes
+    license: str | None
+    place: Place
+    examiner_version: str
+    created_at: int
+
+
+class Watermark(NamedTuple):
+    """How far a consumer has read the journal."""
+
+    consumer: str
+    id: int
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What an append did, by op; `left_out` counts by reason."""
+
+    ops: dict[Op, int] = field(default_factory=dict)
+
+    def count(self, op: Op, rows: int = 1) -> None:
+        self.ops[op] = self.ops.get(op, 0) + rows
+
+    def __iadd__(self, other: Recorded) -> Recorded:
+        for op, rows in other.ops.items():
+            self.count(op, rows)
+        return self
+
+
+def license_class(spdx_id: str | None) -> int:
+    """0 permissive, 1 other, 2 none."""
+    if not spdx_id:
+        return 2
+    return 0 if spdx_id in PERMISSIVE_LICENSES else 1
+
+
+PlaceKey = tuple[int, int, int, int, bytes, bytes]
+
+
+def place_key(standing: Standing, full_name: str, path: str) -> PlaceKey:
+    """The least key is the best place: licence, stars, forks, newest push, then bytes of the name."""
+    return (
+        license_class(standing.license),
+        -(-1 if standing.stars is None else standing.stars),
+        -(-1 if standing.forks is None else standing.forks),
+        -(-1 if standing.pushed_at is None else standing.pushed_at),
+        full_name.encode(),
+        path.encode(),
+    )
