@@ -1,0 +1,1 @@
+"""Measurements of CodeLupe on real code; `docs/benchmarks.md` has the figures."""
