@@ -81,8 +81,9 @@ def archive_of(package: Package, cache: Path) -> Path:
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            shutil.copyfile(CLIENTS[package.registry](package, Path(scratch)), f"{kept}.part")
-        os.replace(f"{kept}.part", kept)
+            fetched = CLIENTS[package.registry](package, Path(scratch))
+            part = shutil.copyfile(fetched, kept.with_name(f"{kept.name}.part"))
+        part.replace(kept)
     return kept
 
 
@@ -151,14 +152,19 @@ def _only(found: Iterator[Path], package: Package) -> Path:
 
 def files_of(package: Package, archive: Path) -> Iterator[tuple[str, bytes]]:
     """The regular files of an archive under the package's folder, in the archive's order."""
-    for path, text in _members(archive):
-        # Archives but jars have one folder on top, and Go's is as deep as the module's name.
-        if package.registry == "go":
-            path = path.removeprefix(f"{package}/")
-        elif package.registry != "maven":
-            path = path.partition("/")[2]
+    for member, text in _members(archive):
+        path = _below_the_top(package, member)
         if _is_wanted(path):
             yield f"{package.folder}/{path}", text
+
+
+def _below_the_top(package: Package, member: str) -> str:
+    """Archives but jars have one folder on top; Go's is as deep as the module's name."""
+    if package.registry == "maven":
+        return member
+    if package.registry == "go":
+        return member.removeprefix(f"{package}/")
+    return member.partition("/")[2]
 
 
 def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
