@@ -189,6 +189,10 @@ class Journal(ABC):
         """Recorded paths of a repository in byte order, after `after`."""
 
     @abstractmethod
+    async def path_count(self, repo_id: int) -> int:
+        """How many paths of the repository are recorded."""
+
+    @abstractmethod
     async def retire(self, visit: Visit, paths: Sequence[str]) -> None:
         """Forget paths that a complete listing no longer shows; `finish` decides on their texts."""
 

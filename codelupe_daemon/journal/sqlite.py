@@ -170,6 +170,10 @@ class SqliteJournal(Journal):
             lambda cx: [row[0] for row in query(cx, "paths", (repo_id, after, limit))]
         )
 
+    async def path_count(self, repo_id: int) -> int:
+        count: int = await self._read(lambda cx: value(cx, "path_count", (repo_id,)))
+        return count
+
     async def retire(self, visit: Visit, paths: Sequence[str]) -> None:
         await self._write(partial(writing.retire, visit=visit, paths=paths))
 

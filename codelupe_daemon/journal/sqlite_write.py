@@ -17,6 +17,7 @@ from codelupe_daemon.journal.base import Forgotten, Rejudged
 from codelupe_daemon.journal.sqlite_files import first, query, run, run_many, value
 from codelupe_daemon.journal.takedowns import Takedowns, place_matches
 from codelupe_daemon.model import (
+    PASSING_REASONS,
     Content,
     Occurrence,
     Op,
@@ -100,7 +101,10 @@ class Transaction:
     # -- rows -----------------------------------------------------------------------------------
 
     def add(self, content_hash: bytes, best: _Candidate) -> None:
-        text = self._text_of(best) or self._older_text(content_hash)
+        text = self._text_of(best)
+        if text is None or text.packed is None:
+            older = self._older_text(content_hash)
+            text = (text or older)._replace(packed=older.packed)
         row_id = self._row(Op.ADD, content_hash, text, best)
         self._contents[content_hash] = _Live(row_id, row_id, best.repo_id, best.occurrence.path)
 
@@ -211,8 +215,7 @@ def append(cx: apsw.Connection, parts: Sequence[Part]) -> Recorded:
     takedowns = load_takedowns(cx)
     if takedowns:
         parts = [takedowns.strike(part) for part in parts]
-    for part in parts:
-        _note_displaced(cx, part)
+    parts = [_over_recorded(cx, part) for part in parts]
     transaction = Transaction(cx)
     transaction.place_best(_best_in(parts, transaction))
     run_many(cx, "put_occurrence", _occurrence_rows(parts))
@@ -229,14 +232,25 @@ def load_takedowns(cx: apsw.Connection) -> Takedowns:
     return Takedowns.of(query(cx, "takedowns"))
 
 
-def _note_displaced(cx: apsw.Connection, part: Part) -> None:
-    """Remember contents that a changed file leaves; only the end of the visit decides on them."""
+def _over_recorded(cx: apsw.Connection, part: Part) -> Part:
+    """Remember contents that a changed file leaves: only the end of the visit decides on them.
+
+    A file that could not be read this time keeps what is recorded: it is not gone.
+    """
     if part.visit.is_first or not part.occurrences:
-        return
-    now = {o.path: o.content_hash for o in part.occurrences}
-    recorded = query(cx, "recorded_hashes", (part.visit.repo_id, apsw.carray(tuple(now))))
-    left = [(part.visit.repo_id, before) for path, before in recorded if before != now[path]]
+        return part
+    paths = apsw.carray(tuple(o.path for o in part.occurrences))
+    recorded = dict(query(cx, "recorded_hashes", (part.visit.repo_id, paths)))
+    occurrences = [
+        o for o in part.occurrences if o.reason not in PASSING_REASONS or o.path not in recorded
+    ]
+    left = [
+        (part.visit.repo_id, recorded[o.path])
+        for o in occurrences
+        if o.path in recorded and recorded[o.path] != o.content_hash
+    ]
     run_many(cx, "displace", left)
+    return part._replace(occurrences=occurrences)
 
 
 def _best_in(parts: Sequence[Part], transaction: Transaction) -> dict[bytes, _Candidate]:

@@ -103,7 +103,7 @@ select a.id                                   as id,
        lower(hex(c.content_hash))             as content_hash,
        a.content_chars                        as content_chars,
        r.full_name                            as repo,
-       n.license                              as license,
+       r.license                              as license,
        n.signals                              as signals
 from contents c
 join journal a on a.id = c.add_id

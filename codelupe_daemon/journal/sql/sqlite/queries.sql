@@ -104,6 +104,9 @@ select oid, path_class, examiner_version, content_hash, reason, measured, langua
 from occurrences where oid in (select value from carray(?)) and examiner_version = ?
   and (reason is null or reason not in ('unreadable', 'changed while read', 'taken down'));
 
+-- name: path_count
+select count(*) from occurrences where repo_id = ?;
+
 -- name: paths
 select path from occurrences where repo_id = ? and path > ? order by path limit ?;
 
@@ -119,7 +122,7 @@ where j.id > ? order by j.id limit ?;
 
 -- name: live
 select a.id, n.id, a.content_hash, case when :text then a.content end, a.content_chars, n.language,
-       n.quality_score, n.signals, n.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
+       n.quality_score, n.signals, r.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
        n.examiner_version, a.created_at
 from journal a
 join contents c on c.content_hash = a.content_hash and c.add_id = a.id
@@ -129,7 +132,7 @@ where a.op = 'add' and a.id > :after order by a.id limit :limit;
 
 -- name: live_by_id
 select a.id, n.id, a.content_hash, case when :text then a.content end, a.content_chars, n.language,
-       n.quality_score, n.signals, n.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
+       n.quality_score, n.signals, r.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
        n.examiner_version, a.created_at
 from journal a
 join contents c on c.content_hash = a.content_hash and c.add_id = a.id
@@ -139,7 +142,7 @@ where a.id in (select value from carray(:ids));
 
 -- name: live_by_hash
 select a.id, n.id, a.content_hash, case when :text then a.content end, a.content_chars, n.language,
-       n.quality_score, n.signals, n.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
+       n.quality_score, n.signals, r.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
        n.examiner_version, a.created_at
 from contents c
 join journal a on a.id = c.add_id

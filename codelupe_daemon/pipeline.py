@@ -1,0 +1,384 @@
+"""discover -> fetch -> examine -> record: the whole flow on one page.
+
+Repository workers list and read, file workers examine on threads, one recorder appends. Every
+queue between them is bounded, so that the slowest stage sets the pace and memory stays flat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from array import array
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from codelupe_daemon.errors import Rejected, StaleVisit
+from codelupe_daemon.examine import Examined
+from codelupe_daemon.fetch import Blobs, Tree
+from codelupe_daemon.frontier import Frontier
+from codelupe_daemon.journal.base import Journal
+from codelupe_daemon.model import (
+    PASSING_REASONS,
+    Content,
+    Listed,
+    Occurrence,
+    Part,
+    PathVerdict,
+    Repo,
+    Verdict,
+    Visit,
+    Wanted,
+)
+from codelupe_daemon.plan import inherit, plan_page
+from codelupe_daemon.tally import Tally
+
+T = TypeVar("T")
+RECORD_WAIT_S = 0.02
+RETIRE_PAGE = 2000
+
+
+class Examines(Protocol):
+    """The judge of files; `codelupe_daemon.examine.Examiner`, or its stand-in in a child process."""
+
+    version: str
+
+    def path_verdict(self, path: str) -> PathVerdict: ...
+
+    def examine(
+        self,
+        wanted: Sequence[Wanted],
+        buffer: memoryview,
+        offsets: NDArray[np.int64],
+        sizes: NDArray[np.int64],
+    ) -> list[Examined]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineLimits:
+    """How much runs at once."""
+
+    repo_workers: int = 4
+    file_workers: int = 8
+    chunk_files: int = 500
+    record_rows: int = 500
+    attempts: int = 3
+    """Visits that may end with the process before the repository is examined in a child."""
+
+
+@dataclass(slots=True)
+class _InVisit:
+    """A visit under way: how much of it is still on its way to the journal."""
+
+    visit: Visit
+    commit: bytes | None
+    path_hashes: array[int] = field(default_factory=lambda: array("Q"))
+    on_the_way: int = 0
+    passing: int = 0
+    error: Rejected | None = None
+    drained: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def left(self) -> None:
+        self.on_the_way += 1
+        self.drained.clear()
+
+    def arrived(self) -> None:
+        self.on_the_way -= 1
+        if not self.on_the_way:
+            self.drained.set()
+
+
+class _Chunk(NamedTuple):
+    """Blobs that were read, on their way to an examining thread."""
+
+    of: _InVisit
+    wanted: Sequence[Wanted]
+    blobs: Blobs
+
+
+class _Piece(NamedTuple):
+    """A part that is ready to be recorded."""
+
+    of: _InVisit
+    part: Part
+
+
+def _path_hash(path: str) -> int:
+    return xxhash.xxh3_64_intdigest(path.encode())
+
+
+class Interrupted(Rejected):
+    """The person asked to stop: what was read so far is recorded, the rest waits."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted")
+
+
+class Pipeline:
+    """One run over a list of repositories."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        frontier: Frontier,
+        open_tree: Callable[[Repo], AbstractContextManager[Tree]],
+        examiner: Examines,
+        isolated: Examines,
+        limits: PipelineLimits,
+        tally: Tally,
+    ) -> None:
+        self._journal = journal
+        self._frontier = frontier
+        self._open_tree = open_tree
+        self._examiner = examiner
+        self._isolated = isolated
+        self._limits = limits
+        self._tally = tally
+        cores = os.cpu_count() or 1
+        self._fetching = ThreadPoolExecutor(limits.repo_workers, "fetch")
+        self._examining = ThreadPoolExecutor(min(limits.file_workers, cores), "examine")
+        self._to_visit: asyncio.Queue[Repo] = asyncio.Queue()
+        self._to_examine: asyncio.Queue[_Chunk | None] = asyncio.Queue(cores)
+        self._to_record: asyncio.Queue[_Piece | None] = asyncio.Queue(cores * 2)
+        self._is_stopping = False
+        self.recorded = asyncio.Event()
+        """Set after every append; consumers clear it."""
+
+    def stop(self) -> None:
+        """Read nothing more; what was read is examined and recorded."""
+        self._is_stopping = True
+
+    async def run(self, repos: Sequence[Repo]) -> None:
+        """Visit every repository once. Failures of a source end up in the tally."""
+        for repo in {repo.full_name: repo for repo in repos}.values():
+            self._to_visit.put_nowait(repo)
+        async with asyncio.TaskGroup() as stages:
+            recorder = stages.create_task(self._record())
+            judges = [stages.create_task(self._examine()) for _ in range(self._limits.file_workers)]
+            async with asyncio.TaskGroup() as visits:
+                for _ in range(self._limits.repo_workers):
+                    visits.create_task(self._visit_all())
+            for _ in judges:
+                await self._to_examine.put(None)
+            await asyncio.gather(*judges)
+            await self._to_record.put(None)
+            await recorder
+
+    # -- a repository ---------------------------------------------------------------------------
+
+    async def _visit_all(self) -> None:
+        while not self._to_visit.empty() and not self._is_stopping:
+            repo = self._to_visit.get_nowait()
+            try:
+                await self._visit(repo)
+            except Interrupted:
+                return
+            except Rejected as rejected:
+                self._tally.source_failed(repo.full_name, rejected.reason)
+            else:
+                self._tally.source_done(repo.full_name)
+
+    async def _visit(self, repo: Repo) -> None:
+        visit = await self._frontier.claim(repo, self._tally.waiting_for)
+        async with self._frontier.held(visit):
+            try:
+                async with self._opened(repo) as tree:
+                    state = _InVisit(visit, tree.commit)
+                    await self._read(state, tree)
+                await self._finish(state, repo)
+            except StaleVisit:
+                raise
+            except Rejected as rejected:
+                is_stopped = isinstance(rejected, Interrupted)
+                await self._journal.release(
+                    visit, "due" if is_stopped else "failed", rejected.reason
+                )
+                raise
+
+    @contextlib.asynccontextmanager
+    async def _opened(self, repo: Repo) -> AsyncIterator[Tree]:
+        opened = self._open_tree(repo)
+        with self._tally.timed("fetch"):
+            tree = await self._fetch(opened.__enter__)
+        try:
+            yield tree
+        finally:
+            await self._fetch(lambda: opened.__exit__(None, None, None))
+
+    async def _read(self, state: _InVisit, tree: Tree) -> None:
+        """List, sort out, read: everything listed is on its way to the journal afterwards."""
+        waiting: list[Wanted] = []
+        async for page in self._each("list", tree.pages()):
+            waiting += await self._sort_out(state, page)
+            while len(waiting) >= self._limits.chunk_files:
+                await self._read_chunk(state, tree, waiting[: self._limits.chunk_files])
+                del waiting[: self._limits.chunk_files]
+        if waiting:
+            await self._read_chunk(state, tree, waiting)
+        if state.on_the_way:
+            await state.drained.wait()
+        if state.error is not None:
+            raise state.error
+
+    async def _sort_out(self, state: _InVisit, page: list[Listed]) -> list[Wanted]:
+        """Send on what needs no reading; what does is returned."""
+        paths = [listed.path for listed in page]
+        version = self._examiner.version
+        with self._tally.timed("plan"):
+            known = {}
+            if not state.visit.is_first:
+                known = await self._journal.known_paths(state.visit.repo_id, paths)
+            plan = await self._fetch(
+                lambda: plan_page(page, known, self._examiner.path_verdict, version)
+            )
+            oids = [oid for oid, _ in plan.wanted]
+            plan = inherit(plan, await self._journal.known_oids(oids, version))
+        state.path_hashes.extend(_path_hash(path) for path in paths)
+        self._tally.listed(len(page), plan.unchanged)
+        self._tally.judged(plan.decided)
+        await self._send_decided(state, plan.decided)
+        return list(plan.wanted.values())
+
+    async def _send_decided(self, state: _InVisit, decided: Sequence[Occurrence]) -> None:
+        remaining = iter(decided)
+        while piece := list(islice(remaining, self._limits.record_rows * 4)):
+            state.left()
+            await self._to_record.put(_Piece(state, self._part(state, piece, {})))
+
+    async def _read_chunk(self, state: _InVisit, tree: Tree, chunk: list[Wanted]) -> None:
+        async for wanted, blobs in self._each("read", tree.read(chunk)):
+            if self._is_stopping:
+                raise Interrupted
+            if state.error is not None:
+                raise state.error
+            state.left()
+            await self._to_examine.put(_Chunk(state, wanted, blobs))
+
+    async def _finish(self, state: _InVisit, repo: Repo) -> None:
+        if state.passing:
+            raise Rejected(
+                f"incomplete: {state.passing} files could not be read, see `codelupe why`"
+            )
+        with self._tally.timed("finish"):
+            if not state.visit.is_first:
+                await self._retire_gone(state)
+            self._tally.recorded(
+                await self._journal.finish(state.visit, state.commit, repo.standing)
+            )
+        self.recorded.set()
+
+    async def _retire_gone(self, state: _InVisit) -> None:
+        """Every listed path has an occurrence by now: where there are more, some are gone."""
+        listed = np.unique(np.frombuffer(state.path_hashes, np.uint64))
+        visit, after = state.visit, ""
+        if await self._journal.path_count(visit.repo_id) == len(listed):
+            return
+        while paths := await self._journal.paths(visit.repo_id, after, RETIRE_PAGE):
+            after = paths[-1]
+            hashes = np.array([_path_hash(path) for path in paths], np.uint64)
+            gone = np.flatnonzero(~np.isin(hashes, listed)).tolist()
+            await self._journal.retire(visit, [paths[i] for i in gone])
+
+    # -- files ----------------------------------------------------------------------------------
+
+    async def _examine(self) -> None:
+        while (chunk := await self._to_examine.get()) is not None:
+            with self._tally.timed("examine"):
+                examined = await self._on(self._examining, lambda: self._judge(chunk))
+            state = chunk.of
+            part = self._part(state, *examined)
+            state.passing += sum(o.reason in PASSING_REASONS for o in part.occurrences)
+            self._tally.judged(part.occurrences)
+            self._tally.read_bytes += int(chunk.blobs.sizes.clip(min=0).sum())
+            await self._to_record.put(_Piece(state, part))
+
+    def _judge(self, chunk: _Chunk) -> tuple[list[Occurrence], dict[bytes, Content]]:
+        """On a thread: the verdicts, spread over all places that asked for them."""
+        is_feared = chunk.of.visit.attempts > self._limits.attempts
+        examiner = self._isolated if is_feared else self._examiner
+        blobs, contents = chunk.blobs, dict[bytes, Content]()
+        occurrences: list[Occurrence] = []
+        verdicts = examiner.examine(chunk.wanted, blobs.buffer, blobs.offsets, blobs.sizes)
+        for i, (wanted, examined) in enumerate(zip(chunk.wanted, verdicts, strict=True)):
+            verdict, content = examined
+            if i in blobs.problems:
+                reason, measured = blobs.problems[i]
+                verdict = Verdict(reason, measured, wanted.language)
+            content_hash = content and content.content_hash
+            if content is not None:
+                contents[content.content_hash] = content
+            occurrences += (
+                Occurrence(
+                    path, wanted.oid, wanted.path_class, verdict.language,
+                    content_hash, verdict.reason, verdict.measured,
+                )
+                for path in wanted.paths
+            )  # fmt: skip
+        return occurrences, contents
+
+    def _part(
+        self, state: _InVisit, occurrences: Sequence[Occurrence], contents: dict[bytes, Content]
+    ) -> Part:
+        return Part(state.visit, state.commit, self._examiner.version, occurrences, contents)
+
+    # -- the journal ----------------------------------------------------------------------------
+
+    async def _record(self) -> None:
+        while (piece := await self._to_record.get()) is not None:
+            pieces, is_last = await self._gather(piece)
+            await self._append(pieces)
+            self.recorded.set()
+            if is_last:
+                return
+
+    async def _gather(self, piece: _Piece) -> tuple[list[_Piece], bool]:
+        """Pieces for one append: enough rows to be worth it, unless nothing more comes."""
+        pieces, rows = [piece], len(piece.part.occurrences)
+        while rows < self._limits.record_rows:
+            try:
+                more = await asyncio.wait_for(self._to_record.get(), RECORD_WAIT_S)
+            except TimeoutError:
+                break
+            if more is None:
+                return pieces, True
+            pieces.append(more)
+            rows += len(more.part.occurrences)
+        return pieces, False
+
+    async def _append(self, pieces: Sequence[_Piece]) -> None:
+        try:
+            with self._tally.timed("record"):
+                self._tally.recorded(await self._journal.append([piece.part for piece in pieces]))
+        except StaleVisit as stale:
+            if len(pieces) > 1:
+                for piece in pieces:
+                    await self._append([piece])
+                return
+            pieces[0].of.error = stale
+        for piece in pieces:
+            piece.of.arrived()
+
+    # -- threads --------------------------------------------------------------------------------
+
+    async def _fetch(self, work: Callable[[], T]) -> T:
+        return await self._on(self._fetching, work)
+
+    async def _on(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    async def _each(self, stage: str, items: Iterator[T]) -> AsyncIterator[T]:
+        """The items of a blocking iterator, each fetched on a thread."""
+        while True:
+            with self._tally.timed(stage):
+                item = await self._fetch(lambda: next(items, None))
+            if item is None:
+                return
+            yield item

@@ -1,0 +1,93 @@
+"""What a run did, counted while it runs: for the progress display and the summary."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from codelupe_daemon.model import Occurrence, Op, Reason, Recorded
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one run; `seconds` of stages add up over everything that runs at once."""
+
+    sources: int = 0
+    done: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    files_listed: int = 0
+    files_known: int = 0
+    files_accepted: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    read_bytes: int = 0
+    ops: Recorded = field(default_factory=Recorded)
+    stages: dict[str, float] = field(default_factory=dict)
+    waiting: str | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def files_recorded(self) -> int:
+        return self.files_accepted + self.reasons.total()
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages[stage] = self.stages.get(stage, 0.0) + time.monotonic() - started
+
+    def source_done(self, full_name: str) -> None:
+        self.done.append(full_name)
+
+    def source_failed(self, full_name: str, reason: str) -> None:
+        self.failed.append((full_name, reason))
+
+    def waiting_for(self, full_name: str) -> None:
+        self.waiting = full_name
+
+    def listed(self, files: int, unchanged: Counter[Reason | None]) -> None:
+        self.files_listed += files
+        self.files_known += unchanged.total()
+        for reason, known in unchanged.items():
+            self._count(reason, known)
+
+    def judged(self, occurrences: Iterable[Occurrence]) -> None:
+        for occurrence in occurrences:
+            self._count(occurrence.reason)
+
+    def recorded(self, recorded: Recorded) -> None:
+        self.ops += recorded
+
+    def _count(self, reason: Reason | None, files: int = 1) -> None:
+        if reason is None:
+            self.files_accepted += files
+        else:
+            self.reasons[reason.value] += files
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape of `codelupe ingest --json`; scripts rely on it."""
+        return {
+            "sources": self.sources,
+            "failed": [{"source": source, "reason": reason} for source, reason in self.failed],
+            "files": {
+                "listed": self.files_listed,
+                "accepted": self.files_accepted,
+                "new": self.ops.ops.get(Op.ADD, 0),
+                "left_out": self.reasons.total(),
+                "unchanged": self.files_known,
+            },
+            "reasons": dict(self.reasons.most_common()),
+            "journal": {str(op): rows for op, rows in self.ops.ops.items()},
+            "bytes": self.read_bytes,
+            "seconds": round(self.seconds, 3),
+            "stages": {stage: round(spent, 3) for stage, spent in self.stages.items()},
+        }
