@@ -1,0 +1,1 @@
+"""What every store of the journal is held to; a store joins in `stores.py`."""
