@@ -18,15 +18,8 @@ FUNCTION_LINES_MAX = 70
 NOT_WRITTEN_HERE = {"LICENSE", "constraints.txt"}
 # Cut in two, so that this file does not hold what it forbids.
 UNFINISHED = re.compile("TO" + "DO|FIX" + "ME|X" + "XX")
-REGISTRY_HOSTS = re.compile(
-    r"pypi\.o"
-    + r"rg|python"
-    + r"hosted|crates\.i"
-    + r"o\b|npm"
-    + r"js\.(org|com)|rubygems\.o"
-    + "rg"
-    r"|repo\d?\.maven\.|proxy\.gol" + r"ang|hex\.p" + "m|packagist"
-)
+REGISTRIES = "pypi·org pythonhosted· crates·io npmjs· rubygems·org repo1·maven proxy·golang hex·pm"
+REGISTRY_HOSTS = re.compile(re.escape(REGISTRIES.replace("·", ".")).replace("\\ ", "|"))
 
 
 @cache
