@@ -1,0 +1,57 @@
+"""`git ls-tree -r -z` as a stream of pages."""
+
+from __future__ import annotations
+
+from binascii import unhexlify
+from collections.abc import Iterable, Iterator
+
+from codelupe_daemon.errors import Rejected
+from codelupe_daemon.fetch.paths import escape_path
+from codelupe_daemon.fetch.tree import FetchLimits
+from codelupe_daemon.model import Listed, Reason
+
+_REASONS = {b"160000": Reason.SUBMODULE, b"120000": Reason.SYMLINK}
+
+
+def pages(blocks: Iterable[bytes], limits: FetchLimits) -> Iterator[list[Listed]]:
+    """Cut the stream into pages. Raises `Rejected` beyond `max_files` or `max_path_bytes`."""
+    page: list[Listed] = []
+    count = page_bytes = 0
+    for records in _whole_records(blocks, limits.max_path_bytes):
+        page += [_listed(record, limits.max_depth) for record in records]
+        page_bytes += sum(map(len, records))
+        if len(page) >= limits.page_files or page_bytes >= limits.page_bytes:
+            count = check_count(count + len(page), limits)
+            yield page
+            page, page_bytes = [], 0
+    check_count(count + len(page), limits)
+    if page:
+        yield page
+
+
+def check_count(count: int, limits: FetchLimits) -> int:
+    """Raises `Rejected` where the tree has more entries than allowed (it may have no end)."""
+    if count > limits.max_files:
+        raise Rejected(f"more than {limits.max_files} files")
+    return count
+
+
+def _whole_records(blocks: Iterable[bytes], max_path_bytes: int) -> Iterator[list[bytes]]:
+    tail = b""
+    for block in blocks:
+        records = (tail + block).split(b"\0")
+        tail = records.pop()
+        if len(tail) > max_path_bytes or len(max(records, key=len, default=b"")) > max_path_bytes:
+            raise Rejected(f"a path of more than {max_path_bytes} bytes")
+        yield records
+
+
+def _listed(record: bytes, max_depth: int) -> Listed:
+    """From `100644 blob <hex id>\\t<path>`."""
+    tab = record.index(b"\t")
+    oid = unhexlify(record[record.rindex(b" ", 0, tab) + 1 : tab])
+    path = escape_path(record[tab + 1 :])
+    depth = path.count("/") if len(path) > 2 * max_depth else 0
+    if depth > max_depth:
+        return Listed(path, oid, Reason.TOO_DEEP, depth)
+    return Listed(path, oid, _REASONS.get(record[:6]))
