@@ -22,7 +22,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from codelupe_daemon.errors import Rejected, StaleVisit
-from codelupe_daemon.examine import Examined
+from codelupe_daemon.examine import Examined, Examiner
 from codelupe_daemon.fetch import Blobs, Tree
 from codelupe_daemon.frontier import Frontier
 from codelupe_daemon.journal.base import Journal
@@ -32,7 +32,6 @@ from codelupe_daemon.model import (
     Listed,
     Occurrence,
     Part,
-    PathVerdict,
     Repo,
     Verdict,
     Visit,
@@ -46,12 +45,8 @@ RECORD_WAIT_S = 0.02
 RETIRE_PAGE = 2000
 
 
-class Examines(Protocol):
-    """The judge of files; `codelupe_daemon.examine.Examiner`, or its stand-in in a child process."""
-
-    version: str
-
-    def path_verdict(self, path: str) -> PathVerdict: ...
+class Judges(Protocol):
+    """Whoever turns bytes into verdicts."""
 
     def examine(
         self,
@@ -130,8 +125,8 @@ class Pipeline:
         journal: Journal,
         frontier: Frontier,
         open_tree: Callable[[Repo], AbstractContextManager[Tree]],
-        examiner: Examines,
-        isolated: Examines,
+        examiner: Examiner,
+        quarantined: Judges,
         limits: PipelineLimits,
         tally: Tally,
     ) -> None:
@@ -139,7 +134,7 @@ class Pipeline:
         self._frontier = frontier
         self._open_tree = open_tree
         self._examiner = examiner
-        self._isolated = isolated
+        self._quarantined = quarantined
         self._limits = limits
         self._tally = tally
         cores = os.cpu_count() or 1
@@ -149,8 +144,8 @@ class Pipeline:
         self._to_examine: asyncio.Queue[_Chunk | None] = asyncio.Queue(cores)
         self._to_record: asyncio.Queue[_Piece | None] = asyncio.Queue(cores * 2)
         self._is_stopping = False
-        self.recorded = asyncio.Event()
-        """Set after every append; consumers clear it."""
+        self.on_recorded: Callable[[], None] = lambda: None
+        """Called after every append: the journal may have grown."""
 
     def stop(self) -> None:
         """Read nothing more; what was read is examined and recorded."""
@@ -273,7 +268,7 @@ class Pipeline:
             self._tally.recorded(
                 await self._journal.finish(state.visit, state.commit, repo.standing)
             )
-        self.recorded.set()
+        self.on_recorded()
 
     async def _retire_gone(self, state: _InVisit) -> None:
         """Every listed path has an occurrence by now: where there are more, some are gone."""
@@ -303,10 +298,10 @@ class Pipeline:
     def _judge(self, chunk: _Chunk) -> tuple[list[Occurrence], dict[bytes, Content]]:
         """On a thread: the verdicts, spread over all places that asked for them."""
         is_feared = chunk.of.visit.attempts > self._limits.attempts
-        examiner = self._isolated if is_feared else self._examiner
+        judge: Judges = self._quarantined if is_feared else self._examiner
         blobs, contents = chunk.blobs, dict[bytes, Content]()
         occurrences: list[Occurrence] = []
-        verdicts = examiner.examine(chunk.wanted, blobs.buffer, blobs.offsets, blobs.sizes)
+        verdicts = judge.examine(chunk.wanted, blobs.buffer, blobs.offsets, blobs.sizes)
         for i, (wanted, examined) in enumerate(zip(chunk.wanted, verdicts, strict=True)):
             verdict, content = examined
             if i in blobs.problems:
@@ -335,7 +330,7 @@ class Pipeline:
         while (piece := await self._to_record.get()) is not None:
             pieces, is_last = await self._gather(piece)
             await self._append(pieces)
-            self.recorded.set()
+            self.on_recorded()
             if is_last:
                 return
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from codelupe_daemon.examine import Examined, Examiner, ExamineSettings
 from codelupe_daemon.isolation import run_by_halves
-from codelupe_daemon.model import PathVerdict, Reason, Verdict, Wanted
+from codelupe_daemon.model import Reason, Verdict, Wanted
 
 PADDING = bytes(64)
 
@@ -22,7 +22,7 @@ class _Item(NamedTuple):
 
 
 class QuarantinedExaminer:
-    """An `Examiner` whose crash costs the file that caused it a reason, and nothing else."""
+    """An `Examiner.examine` whose crash costs the file that caused it a reason, and nothing else."""
 
     def __init__(
         self,
@@ -33,11 +33,6 @@ class QuarantinedExaminer:
         self._settings = settings
         self._pack = pack
         self._timeout_s = timeout_s
-        self._examiner = Examiner(settings, pack)
-        self.version = self._examiner.version
-
-    def path_verdict(self, path: str) -> PathVerdict:
-        return self._examiner.path_verdict(path)
 
     def examine(
         self,

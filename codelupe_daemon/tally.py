@@ -27,6 +27,9 @@ class Tally:
     ops: Recorded = field(default_factory=Recorded)
     stages: dict[str, float] = field(default_factory=dict)
     waiting: str | None = None
+    """A repository that another process visits, and that is waited for."""
+    consumer: str | None = None
+    """Why a consumer did not catch up."""
     started: float = field(default_factory=time.monotonic)
 
     @property

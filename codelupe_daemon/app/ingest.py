@@ -1,0 +1,211 @@
+"""The main job: sources in, recorded and searchable code out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+
+from codelupe_daemon.app.stores import journal, search_index
+from codelupe_daemon.config import Settings
+from codelupe_daemon.consume import runner
+from codelupe_daemon.discover.named import named
+from codelupe_daemon.errors import Rejected
+from codelupe_daemon.examine import Examiner, ExamineSettings
+from codelupe_daemon.fetch import FetchLimits, Tree, open_tree, sweep
+from codelupe_daemon.frontier import Frontier
+from codelupe_daemon.journal.base import Journal, Judged, Rejudged, RepositoryRow
+from codelupe_daemon.journal.owner import this_process
+from codelupe_daemon.model import Content, Occurrence, Recorded, Repo
+from codelupe_daemon.pipeline import Pipeline, PipelineLimits
+from codelupe_daemon.quarantine import QuarantinedExaminer
+from codelupe_daemon.tally import Tally
+
+REEXAMINE_PAGE = 200
+
+
+async def ingest(
+    settings: Settings, sources: Sequence[str], tally: Tally, *, due: bool, consumers: bool
+) -> bool:
+    """Visit the sources, and with `due` whatever is due; whether it was interrupted.
+
+    What fails is in the tally. Raises `Fatal` and `UsageError`.
+    """
+    repos = _discover(sources, tally)
+    async with journal(settings, create=True) as store:
+        if due:
+            repos += [_as_repo(row) for row in await store.repositories(due_only=True)]
+        tally.sources += len(repos)
+        return await _run(settings, store, repos, tally, consumers=consumers)
+
+
+async def reexamine(settings: Settings, tally: Tally) -> dict[str, int]:
+    """Judge again what other rules or settings judged; how much of what there was to do."""
+    async with journal(settings) as store:
+        examiner = _examiner(settings, store)
+        judged, recorded = await _rejudge(store, examiner)
+        marked = await store.mark_due(examiner.version)
+        local = [_as_repo(row) for row in marked if row.is_local]
+        tally.sources = len(local)
+        await _run(settings, store, local, tally, consumers=True)
+    return {
+        "texts": judged,
+        **{str(op): rows for op, rows in recorded.ops.items()},
+        "repositories visited": len(local),
+        "repositories due": len(marked) - len(local),
+    }
+
+
+def _discover(sources: Sequence[str], tally: Tally) -> list[Repo]:
+    repos: list[Repo] = []
+    for source in sources:
+        try:
+            repos += named(source)
+        except Rejected as rejected:
+            tally.sources += 1
+            tally.source_failed(source, rejected.reason)
+    return repos
+
+
+def _as_repo(row: RepositoryRow) -> Repo:
+    return Repo(row.full_name, row.location, row.standing, is_local=row.is_local)
+
+
+async def _run(
+    settings: Settings, store: Journal, repos: Sequence[Repo], tally: Tally, *, consumers: bool
+) -> bool:
+    pipeline = _pipeline(settings, store, tally)
+    sweep(settings.scratch_path)
+    with _stopped_by_ctrl_c(pipeline) as is_interrupted:
+        async with _consuming(settings, store, pipeline, tally) if consumers else _nothing():
+            with tally.timed("journal"):
+                await pipeline.run(repos)
+        return is_interrupted()
+
+
+def _pipeline(settings: Settings, store: Journal, tally: Tally) -> Pipeline:
+    limits = PipelineLimits(
+        repo_workers=settings.repo_workers,
+        file_workers=settings.file_workers,
+        record_rows=settings.record_rows,
+    )
+    frontier = Frontier(store, this_process(), lease_s=settings.lease_s, wait_s=settings.wait_s)
+    quarantined = QuarantinedExaminer(
+        _examine_settings(settings), store.pack, settings.examine_timeout_s
+    )
+    examiner = _examiner(settings, store)
+    return Pipeline(store, frontier, _opener(settings), examiner, quarantined, limits, tally)
+
+
+def _examiner(settings: Settings, store: Journal) -> Examiner:
+    return Examiner(_examine_settings(settings), store.pack)
+
+
+def _examine_settings(settings: Settings) -> ExamineSettings:
+    return ExamineSettings(
+        max_file_bytes=settings.max_file_bytes,
+        min_file_chars=settings.min_file_chars,
+        languages=settings.languages,
+        max_line_chars=settings.max_line_chars,
+        mean_line_chars=settings.mean_line_chars,
+        min_alnum_share=settings.min_alnum_share,
+        max_encoded_bytes=settings.max_encoded_bytes,
+        max_encoded_share=settings.max_encoded_share,
+        max_backslash_share=settings.max_backslash_share,
+        max_number_share=settings.max_number_share,
+        min_table_words=settings.min_table_words,
+    )
+
+
+def _opener(settings: Settings) -> Callable[[Repo], AbstractContextManager[Tree]]:
+    limits = FetchLimits(
+        max_file_bytes=settings.max_file_bytes,
+        max_files=settings.max_files,
+        max_depth=settings.max_depth,
+        max_repo_bytes=settings.max_repo_bytes,
+        git_timeout_s=settings.git_timeout_s,
+        stall_timeout_s=settings.stall_timeout_s,
+        clone_timeout_s=settings.clone_timeout_s,
+    )
+    return partial(open_tree, limits=limits, scratch=settings.scratch_path)
+
+
+@contextlib.contextmanager
+def _stopped_by_ctrl_c(pipeline: Pipeline) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C finishes the batch in hand; a second one ends the process as usual."""
+    loop = asyncio.get_running_loop()
+    interrupted = asyncio.Event()
+
+    def stop() -> None:
+        interrupted.set()
+        pipeline.stop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield interrupted.is_set
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+@contextlib.asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    yield
+
+
+@contextlib.asynccontextmanager
+async def _consuming(
+    settings: Settings, store: Journal, pipeline: Pipeline, tally: Tally
+) -> AsyncIterator[None]:
+    """Keep the consumers going beside the body, and after it until they have caught up."""
+    async with search_index(settings) as index:
+        control = runner.Control()
+        pipeline.on_recorded = control.wake
+        running = asyncio.create_task(
+            runner.run(store, index, owner=this_process(), control=control)
+        )
+        try:
+            yield
+            with tally.timed("catch up"):
+                control.drain()
+                outcome = await running
+        finally:
+            control.stop()
+            running.cancel()
+    if outcome is not runner.Outcome.CAUGHT_UP:
+        tally.consumer = f"search: {outcome.value}"
+
+
+# -- new verdicts on recorded texts -------------------------------------------------------------
+
+
+async def _rejudge(store: Journal, examiner: Examiner) -> tuple[int, Recorded]:
+    after, texts, recorded = b"", 0, Recorded()
+    while page := await store.judged_by_others(examiner.version, after, REEXAMINE_PAGE):
+        after = page[-1].content.content_hash
+        rejudged = await asyncio.to_thread(lambda: [_new_verdicts(one, examiner) for one in page])
+        recorded += await store.rejudge(rejudged, examiner.version)
+        texts += len(page)
+    return texts, recorded
+
+
+def _new_verdicts(judged: Judged, examiner: Examiner) -> Rejudged:
+    """One verdict for each class of paths under which the text stands."""
+    text = (judged.content.content or "").encode()
+    kept: dict[str, Content] = {}
+    left_out: dict[str, Occurrence] = {}
+    for path_class, path in judged.path_classes.items():
+        verdict, content = examiner.examine_text(path, text)
+        if content is not None:
+            kept[path_class] = content
+        else:
+            left_out[path_class] = Occurrence(
+                path, None, path_class, verdict.language, None, verdict.reason, verdict.measured
+            )
+    return Rejudged(judged.content.content_hash, kept, left_out)

@@ -1,0 +1,115 @@
+"""Keeping a store: exports, replay, takedowns."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from codelupe_daemon.app.stores import journal, search_index
+from codelupe_daemon.config import Settings
+from codelupe_daemon.consume import export as exporting
+from codelupe_daemon.consume import runner
+from codelupe_daemon.consume.search_index import SearchIndex
+from codelupe_daemon.errors import Fatal, UsageError
+from codelupe_daemon.journal.base import Forgotten, Journal
+from codelupe_daemon.journal.owner import this_process
+
+HELD_POLL_S = 0.5
+HELD_POLLS = 240
+
+
+async def export(
+    settings: Settings, output: Path | None, format_: str, min_quality: float, duplicates: str
+) -> dict[str, Any]:
+    """Write live contents to a file, or as JSON lines to standard output."""
+    options = exporting.Options(format_, min_quality, duplicates)
+    async with journal(settings) as store:
+        if output is None:
+            rows = await exporting.to_stream(store, options, 1)
+            return {"rows": rows}
+        return await exporting.to_file(store, options, output)
+
+
+async def update_export(settings: Settings, output: Path | None) -> dict[str, Any]:
+    """Write an export again, under the options that it was written with."""
+    if output is None:
+        raise UsageError("--update needs --output FILE: the export to bring up to date")
+    async with journal(settings) as store:
+        return await exporting.update(store, output)
+
+
+async def replay(settings: Settings, consumer: str) -> dict[str, Any]:
+    """Empty a derived store and fill it again from the journal."""
+    if consumer != SearchIndex.name:
+        raise UsageError(f"there is no consumer {consumer!r}; this store has: {SearchIndex.name}")
+    async with journal(settings) as store, search_index(settings) as index:
+        await _catch_up(store, index, replay=True)
+        return {"consumer": consumer, "watermark": await index.watermark()}
+
+
+async def forget(settings: Settings, target: str | None, content: str | None) -> dict[str, Any]:
+    """Take down a place or a text; no byte or word of it is left in the store's files."""
+    async with journal(settings) as store, search_index(settings) as index:
+        if content is not None:
+            forgotten = await store.forget_content(_hash(content))
+        else:
+            assert target is not None
+            repo, pattern = await _place(store, target)
+            forgotten = await store.forget_places(repo, pattern)
+        await _catch_up(store, index, replay=False)
+        await index.erase()
+        await store.erase()
+        holding = await asyncio.to_thread(
+            exporting.holding, await store.exports(), forgotten.removed_ids
+        )
+    return _forgotten(forgotten, holding)
+
+
+def _forgotten(forgotten: Forgotten, holding: list[str]) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "files": forgotten.occurrences,
+        "removed": len(forgotten.removed_ids),
+        "moved": forgotten.moved,
+        "exports": holding,
+    }
+    if holding:
+        result["next"] = [f"codelupe export --update --output {path}" for path in holding]
+    return result
+
+
+def _hash(content: str) -> bytes:
+    try:
+        content_hash = bytes.fromhex(content)
+    except ValueError:
+        content_hash = b""
+    if len(content_hash) != 16:
+        raise UsageError(f"{content} is no id: give all 32 hex digits")
+    return content_hash
+
+
+async def _place(store: Journal, target: str) -> tuple[str, str | None]:
+    """The longest known name wins; a name that is not known is taken down in advance."""
+    known = {row.full_name for row in await store.repositories()}
+    for whole in (target.rstrip("/"), os.path.abspath(target)):
+        parts = whole.split("/")
+        for cut in range(len(parts), 0, -1):
+            repo = "/".join(parts[:cut])
+            if repo in known:
+                return repo, "/".join(parts[cut:]) or None
+    return target.rstrip("/"), None
+
+
+async def _catch_up(store: Journal, index: SearchIndex, *, replay: bool) -> None:
+    """Run the consumer to the journal's end, waiting while another process runs it."""
+    for _ in range(HELD_POLLS):
+        control = runner.Control()
+        control.drain()
+        outcome = await runner.run(
+            store, index, owner=this_process(), control=control, replay=replay
+        )
+        if outcome is runner.Outcome.CAUGHT_UP:
+            return
+        await asyncio.sleep(HELD_POLL_S)
+    raise Fatal("another process holds the search index: end it and run the command again")

@@ -1,0 +1,150 @@
+"""Looking at a store: status, search, why, show, verify."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from codelupe_daemon.app.stores import journal, search_index
+from codelupe_daemon.config import Settings
+from codelupe_daemon.errors import Rejected, UsageError
+from codelupe_daemon.fetch.paths import escape_path
+from codelupe_daemon.journal.base import Journal, OccurrenceRow
+from codelupe_daemon.model import LiveContent
+
+
+async def status(settings: Settings) -> dict[str, Any]:
+    """The shape of `codelupe status --json`."""
+    async with journal(settings) as store:
+        counts = await store.counts()
+    states = counts.repositories
+    return {
+        "store": store.location,
+        "repositories": {
+            "known": sum(states.values()),
+            "done": states.get("done", 0),
+            "failed": states.get("failed", 0) + states.get("incomplete", 0),
+            "due": states.get("due", 0) + states.get("visiting", 0),
+        },
+        "files": {
+            "listed": counts.listed,
+            "accepted": counts.accepted,
+            "distinct": counts.distinct,
+            "left_out": counts.left_out,
+        },
+        "reasons": dict(sorted(counts.reasons.items(), key=lambda item: -item[1])),
+        "journal": {"last_id": counts.last_id},
+        "consumers": await _consumers(settings, counts.last_id),
+    }
+
+
+async def _consumers(settings: Settings, last_id: int) -> dict[str, Any]:
+    if not settings.search_path.exists():
+        return {}
+    async with search_index(settings) as index:
+        watermark = await index.watermark()
+        letters = await index.dead_letters()
+    return {
+        index.name: {
+            "watermark": watermark, "lag": last_id - watermark, "dead_letters": len(letters)
+        }
+    }  # fmt: skip
+
+
+async def verify(settings: Settings) -> dict[str, Any]:
+    """The shape of `codelupe verify --json`."""
+    async with journal(settings) as store:
+        checked, problems = await store.verify()
+        last_id = await store.last_id()
+    for name, consumer in (await _consumers(settings, last_id)).items():
+        checked["watermarks"] = checked.get("watermarks", 0) + 1
+        if consumer["lag"] < 0:
+            problems.append(
+                f"{name} has read further than the journal goes: codelupe replay {name}"
+            )
+        if consumer["dead_letters"]:
+            problems.append(f"{name} could not take {consumer['dead_letters']} rows")
+    return {"ok": not problems, "checked": checked, "problems": problems}
+
+
+async def why(settings: Settings, target: str) -> dict[str, Any]:
+    """The verdict on a listed file. Raises `Rejected` where nothing of that name is listed."""
+    async with journal(settings) as store:
+        row = await _listed(store, target)
+        live = None
+        if row.occurrence.content_hash is not None:
+            (live,) = await store.live_by_hash(row.occurrence.content_hash.hex())
+    return _verdict(row, live)
+
+
+async def _listed(store: Journal, target: str) -> OccurrenceRow:
+    for repo, path in _places(target, [row.full_name for row in await store.repositories()]):
+        row = await store.find(repo, path)
+        if row is not None:
+            return row
+    raise Rejected(
+        f"{target} is not listed in this store: give REPO/PATH as `codelupe search` prints it"
+    )
+
+
+def _places(target: str, names: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """The ways to read REPO/PATH, the longest known name first; a path may be typed as for cat."""
+    known = set(names)
+    for whole in (target, os.path.abspath(target)):
+        parts = whole.split("/")
+        for cut in range(len(parts) - 1, 0, -1):
+            repo, path = "/".join(parts[:cut]), "/".join(parts[cut:])
+            if repo in known:
+                yield repo, path
+                yield repo, escape_path(os.fsencode(path))
+
+
+def _verdict(row: OccurrenceRow, live: LiveContent | None) -> dict[str, Any]:
+    """The shape of `codelupe why --json`."""
+    occurrence = row.occurrence
+    return {
+        "path": occurrence.path,
+        "kept": occurrence.reason is None,
+        "reason": occurrence.reason,
+        "measured": occurrence.measured,
+        "language": occurrence.language,
+        "license": live and live.license,
+        "quality": live and round(live.quality / 100, 3),
+        "signals": orjson.loads(live.signals) if live else {},
+        "id": live and live.content_hash.hex(),
+        "repo": row.repo,
+        "examiner_version": row.examiner_version,
+    }
+
+
+async def show(settings: Settings, prefix: str) -> dict[str, Any]:
+    """A live text by its id or the beginning of it. Raises `UsageError` and `Rejected`."""
+    digits = prefix.lower()
+    if not 4 <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
+        raise UsageError(f"{prefix} is no id: 4 to 32 hex digits, as `codelupe search` prints them")
+    async with journal(settings) as store:
+        content = _only(prefix, await store.live_by_hash(digits))
+        places = await store.occurrences(content.content_hash)
+    return {
+        "id": content.content_hash.hex(),
+        "repo": content.place.repo,
+        "path": content.place.path,
+        "language": content.language,
+        "license": content.license,
+        "quality": round(content.quality / 100, 3),
+        "signals": orjson.loads(content.signals),
+        "places": [{"repo": row.repo, "path": row.occurrence.path} for row in places],
+        "content": content.content,
+    }
+
+
+def _only(prefix: str, found: Sequence[LiveContent]) -> LiveContent:
+    if not found:
+        raise Rejected(f"no live text has an id that begins with {prefix}")
+    if len(found) > 1:
+        names = ", ".join(content.content_hash.hex() for content in found)
+        raise UsageError(f"{prefix} is the beginning of several ids: {names}")
+    return found[0]

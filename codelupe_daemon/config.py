@@ -1,0 +1,127 @@
+"""Every setting; the only reader of the environment and of the settings file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from codelupe_daemon.errors import UsageError
+
+SETTINGS_FILE = Path("/etc/codelupe/codelupe.toml")
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def default_store() -> str:
+    data_home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return str(Path(data_home) / "codelupe" / "codelupe.db")
+
+
+class Settings(BaseSettings):
+    """Options come first, then `CODELUPE_*`, then the settings file, then these defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CODELUPE_", toml_file=SETTINGS_FILE, extra="forbid", frozen=True
+    )
+
+    store: str = Field(default_factory=default_store)
+    scratch: Path | None = None
+    min_quality: Share = 0.7
+
+    repo_workers: Annotated[int, Field(ge=1, le=64)] = 4
+    file_workers: Annotated[int, Field(ge=1, le=256)] = 8
+    record_rows: Count = 500
+    lease_s: Seconds = 60.0
+    wait_s: Seconds = 3600.0
+    examine_timeout_s: Seconds = 120.0
+
+    languages: Annotated[frozenset[str], NoDecode] = frozenset()
+    max_file_bytes: Annotated[int, Field(ge=1, le=8 << 20)] = 1 << 20
+    min_file_chars: Annotated[int, Field(ge=0)] = 50
+    max_line_chars: Count = 1000
+    mean_line_chars: Count = 100
+    min_alnum_share: Share = 0.25
+    max_encoded_bytes: Count = 1024
+    max_encoded_share: Share = 0.5
+    max_backslash_share: Share = 0.1
+    max_number_share: Share = 0.7
+    min_table_words: Count = 500
+
+    max_files: Count = 2_000_000
+    max_depth: Count = 256
+    max_repo_bytes: Count = 4 << 30
+    git_timeout_s: Seconds = 120.0
+    stall_timeout_s: Seconds = 60.0
+    clone_timeout_s: Seconds = 3600.0
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """The environment holds names separated by commas."""
+        if not isinstance(value, str):
+            return value
+        return [name.strip() for name in value.split(",") if name.strip()]
+
+    @property
+    def store_path(self) -> Path:
+        return _store_path(self.store)
+
+    @property
+    def search_path(self) -> Path:
+        """The embedded search index lies beside the store."""
+        path = self.store_path
+        return path.with_name(f"{path.stem}-search{path.suffix or '.db'}")
+
+    @property
+    def scratch_path(self) -> Path:
+        """Where clones are kept while they are read."""
+        return self.scratch or self.store_path.with_name("scratch")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls)
+        return sources["init_settings"], sources["env_settings"], toml
+
+
+def load(**options: Any) -> Settings:
+    """The settings with these options of the command line. Raises `UsageError`."""
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        settings = Settings(**given)
+        settings.store_path  # noqa: B018 - a wrong store is told before any work
+    except ValidationError as error:
+        raise UsageError(_explain(error)) from error
+    except ValueError as error:  # a settings file that is not TOML
+        raise UsageError(f"{SETTINGS_FILE}: {error}") from error
+    return settings
+
+
+def _store_path(store: str) -> Path:
+    parts = urlsplit(store)
+    if "://" not in store:
+        return Path(store).expanduser().absolute()
+    if parts.scheme != "sqlite" or parts.netloc:
+        raise UsageError(f"--store {store}: give a path or sqlite:///FILE")
+    return Path(parts.path)
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"there is no setting {name!r}: docs/settings.md lists all of them"
+    return f"the setting {name} (CODELUPE_{name.upper()}): {first['msg']}"

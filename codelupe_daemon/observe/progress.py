@@ -1,0 +1,69 @@
+"""The progress of a run: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from codelupe_daemon.tally import Tally
+
+LIVE_PERIOD_S = 0.2
+PLAIN_PERIOD_S = 10.0
+
+
+@contextlib.asynccontextmanager
+async def shown(tally: Tally) -> AsyncIterator[None]:
+    """Show the tally on standard error while the body runs."""
+    console = Console(stderr=True)
+    show = _live(console, tally) if console.is_terminal else _plain(tally)
+    task = asyncio.create_task(show)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _live(console: Console, tally: Tally) -> None:
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        while True:
+            live.update(Text(line(tally)), refresh=True)
+            await asyncio.sleep(LIVE_PERIOD_S)
+
+
+async def _plain(tally: Tally) -> None:
+    while True:
+        await asyncio.sleep(PLAIN_PERIOD_S)
+        print(line(tally), file=sys.stderr, flush=True)
+
+
+def line(tally: Tally) -> str:
+    """How far a run is, on one line."""
+    ended = len(tally.done) + len(tally.failed)
+    parts = [
+        f"{ended}/{tally.sources} sources",
+        f"{tally.files_recorded:,} of {tally.files_listed:,} files",
+        f"{tally.files_recorded / max(tally.seconds, 0.1):,.0f} files/s",
+    ]
+    if 0 < ended < tally.sources:
+        eta_s = tally.seconds / ended * (tally.sources - ended)
+        parts.append(f"about {duration(eta_s)} left")
+    if ended == tally.sources and tally.sources:
+        parts.append("consumers catch up")
+    if tally.waiting:
+        parts.append(f"{tally.waiting} is visited by another process: waiting")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """1:02:03, or 0:07."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{s:02}" if hours else f"{minutes}:{s:02}"
