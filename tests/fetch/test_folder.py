@@ -129,11 +129,12 @@ def test_a_folder_that_vanishes_is_rejected(tmp_path: Path) -> None:
             list(tree.pages())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_what_may_not_be_read_is_a_reason(tmp_path: Path, look: Look) -> None:
     path = builders.folder(tmp_path / "f", {b"a.py": b"a", b"closed/b.py": b"b", b"c.py": b"c"})
     (path / "a.py").chmod(0)
     (path / "closed").chmod(0)
+    if os.access(path / "a.py", os.R_OK):
+        pytest.skip("root may read everything")
     seen = look(path)
     (path / "closed").chmod(0o755)
     assert seen.reasons() == {"a.py": Reason.UNREADABLE, "closed": Reason.UNREADABLE}
