@@ -81,3 +81,23 @@ def test_a_newer_python_beside_an_old_one_is_taken(tmp_path: Path) -> None:
 def test_an_unknown_option_is_a_usage_error() -> None:
     done = subprocess.run([str(ROOT / "scripts" / "setup"), "--fast"], check=False)
     assert done.returncode == 2
+
+
+@pytest.mark.timeout(300)
+def test_quickstart_shows_the_main_job_and_then_that_nothing_is_new(tmp_path: Path) -> None:
+    first, again = (
+        subprocess.run(
+            [str(ROOT / "scripts" / "quickstart")],
+            cwd=tmp_path,
+            env=os.environ | {"XDG_DATA_HOME": str(tmp_path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for _ in range(2)
+    )
+    assert "new texts" in first
+    assert "left out: not code" in first
+    assert "def read_file" in first
+    assert first.count(".venv/bin/codelupe ") == 3
+    assert "nothing new" in again
