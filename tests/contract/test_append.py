@@ -244,6 +244,7 @@ async def test_paths_page_in_byte_order(journal: Journal, ingest: Ingest) -> Non
     assert await journal.paths(visit.repo_id, "", 100) == in_order
     assert await journal.paths(visit.repo_id, "a.py", 2) == ["a/b", "ä"]
     assert await journal.paths(visit.repo_id, in_order[-1], 2) == []
+    assert await journal.path_count(visit.repo_id) == len(names)
 
 
 async def test_a_returning_content_without_its_text_is_completed(

@@ -66,7 +66,7 @@ async def test_a_second_visit_is_not_the_first(ingest: Ingest) -> None:
     assert not (await ingest.begin("a/a")).is_first
 
 
-@pytest.mark.parametrize("owner", [this_process(), ELSEWHERE])
+@pytest.mark.parametrize("owner", [this_process(), ELSEWHERE], ids=["here", "elsewhere"])
 async def test_a_living_owner_is_left_alone(journal: Journal, owner: str) -> None:
     repo_id = await journal.register(repo("a/a"))
     held = await journal.claim(repo_id, owner, LEASE_S)
@@ -77,7 +77,9 @@ async def test_a_living_owner_is_left_alone(journal: Journal, owner: str) -> Non
     await journal.renew(held, LEASE_S)
 
 
-@pytest.mark.parametrize(("owner", "lease_s"), [(DEAD, LEASE_S), (ELSEWHERE, EXPIRED_S)])
+@pytest.mark.parametrize(
+    ("owner", "lease_s"), [(DEAD, LEASE_S), (ELSEWHERE, EXPIRED_S)], ids=["dead", "expired"]
+)
 async def test_a_dead_or_expired_owner_is_taken_over(
     journal: Journal, owner: str, lease_s: float
 ) -> None:

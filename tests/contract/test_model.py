@@ -7,7 +7,6 @@ is then simply the best place of each text. Only visits that did not complete ma
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from pathlib import Path
 
@@ -23,10 +22,11 @@ from hypothesis.stateful import (
 )
 
 from codelupe_daemon.model import Op, Reason, Standing, place_key
+from tests.builders import FULL
 from tests.contract.build import DEAD, LEASE_S, Files, Ingest, hash_of, repo, text
 from tests.contract.stores import STORES
 
-EXAMPLES = 400 if os.environ.get("CODELUPE_FULL_DRILLS") else 40
+EXAMPLES = 1000 if FULL else 40
 TEXTS = [text(word) for word in "abcd"]
 NAMES = ["o/one", "o/two", "p/three"]
 PATHS = ["a.py", "b.py", "lib/a.py", "lib/c.py"]

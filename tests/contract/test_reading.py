@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,12 +11,13 @@ import pytest
 
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.model import Entry, Op, Standing
+from tests.builders import FULL
 from tests.contract.build import Ingest, all_live, hash_of, text
 from tests.contract.stores import STORES
 from tests.contract.writer import SHARED, own_text, shared_text
 
 WRITERS = 8
-APPENDS = 600 if os.environ.get("CODELUPE_FULL_DRILLS") else 60
+APPENDS = 1000 if FULL else 60
 WORDS = [f"n{number}" for number in range(10)]
 
 
@@ -144,7 +144,7 @@ async def write(store: str, folder: Path, number: int) -> None:
     assert process.returncode == 0, complaint.decode()
 
 
-@pytest.mark.timeout(600 if APPENDS > 60 else 60)
+@pytest.mark.timeout(600 if FULL else 60)
 async def test_a_polling_reader_sees_every_row_of_eight_writers_once(
     journal: Journal, store: str, tmp_path: Path
 ) -> None:
