@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import os
 from array import array
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -32,6 +34,7 @@ from codelupe_daemon.model import (
     Listed,
     Occurrence,
     Part,
+    Reason,
     Repo,
     Verdict,
     Visit,
@@ -41,6 +44,8 @@ from codelupe_daemon.plan import inherit, plan_page
 from codelupe_daemon.tally import Tally
 
 T = TypeVar("T")
+Counts = Counter[Reason | None]
+"""Files by the reason against them; None counts the accepted."""
 RECORD_WAIT_S = 0.02
 RETIRE_PAGE = 2000
 
@@ -108,6 +113,10 @@ class _Piece(NamedTuple):
 
 def _path_hash(path: str) -> int:
     return xxhash.xxh3_64_intdigest(path.encode())
+
+
+def _counts(occurrences: Sequence[Occurrence]) -> Counts:
+    return Counter([occurrence.reason for occurrence in occurrences])
 
 
 class Interrupted(Rejected):
@@ -236,9 +245,10 @@ class Pipeline:
             )
             oids = [oid for oid, _ in plan.wanted]
             plan = inherit(plan, await self._journal.known_oids(oids, version))
-        state.path_hashes.extend(_path_hash(path) for path in paths)
+        if not state.visit.is_first:
+            state.path_hashes.extend(map(_path_hash, paths))
         self._tally.listed(len(page), plan.unchanged)
-        self._tally.judged(plan.decided)
+        self._tally.judged(_counts(plan.decided))
         await self._send_decided(state, plan.decided)
         return list(plan.wanted.values())
 
@@ -287,15 +297,13 @@ class Pipeline:
     async def _examine(self) -> None:
         while (chunk := await self._to_examine.get()) is not None:
             with self._tally.timed("examine"):
-                examined = await self._on(self._examining, lambda: self._judge(chunk))
-            state = chunk.of
-            part = self._part(state, *examined)
-            state.passing += sum(o.reason in PASSING_REASONS for o in part.occurrences)
-            self._tally.judged(part.occurrences)
+                part, counts = await self._on(self._examining, partial(self._judge, chunk))
+            chunk.of.passing += sum(counts[reason] for reason in PASSING_REASONS)
+            self._tally.judged(counts)
             self._tally.read_bytes += int(chunk.blobs.sizes.clip(min=0).sum())
-            await self._to_record.put(_Piece(state, part))
+            await self._to_record.put(_Piece(chunk.of, part))
 
-    def _judge(self, chunk: _Chunk) -> tuple[list[Occurrence], dict[bytes, Content]]:
+    def _judge(self, chunk: _Chunk) -> tuple[Part, Counts]:
         """On a thread: the verdicts, spread over all places that asked for them."""
         is_feared = chunk.of.visit.attempts > self._limits.attempts
         judge: Judges = self._quarantined if is_feared else self._examiner
@@ -317,7 +325,7 @@ class Pipeline:
                 )
                 for path in wanted.paths
             )  # fmt: skip
-        return occurrences, contents
+        return self._part(chunk.of, occurrences, contents), _counts(occurrences)
 
     def _part(
         self, state: _InVisit, occurrences: Sequence[Occurrence], contents: dict[bytes, Content]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from codelupe_daemon.model import Occurrence, Op, Reason, Recorded
+from codelupe_daemon.model import Op, Reason, Recorded
 
 
 @dataclass(slots=True)
@@ -60,21 +60,18 @@ class Tally:
     def listed(self, files: int, unchanged: Counter[Reason | None]) -> None:
         self.files_listed += files
         self.files_known += unchanged.total()
-        for reason, known in unchanged.items():
-            self._count(reason, known)
+        self.judged(unchanged)
 
-    def judged(self, occurrences: Iterable[Occurrence]) -> None:
-        for occurrence in occurrences:
-            self._count(occurrence.reason)
+    def judged(self, counts: Counter[Reason | None]) -> None:
+        """Files by the reason against them; None counts the accepted."""
+        for reason, files in counts.items():
+            if reason is None:
+                self.files_accepted += files
+            else:
+                self.reasons[reason.value] += files
 
     def recorded(self, recorded: Recorded) -> None:
         self.ops += recorded
-
-    def _count(self, reason: Reason | None, files: int = 1) -> None:
-        if reason is None:
-            self.files_accepted += files
-        else:
-            self.reasons[reason.value] += files
 
     def as_json(self) -> dict[str, Any]:
         """The shape of `codelupe ingest --json`; scripts rely on it."""
