@@ -1,0 +1,1 @@
+"""Derived stores: each follows the journal with a watermark of its own."""

@@ -1,0 +1,231 @@
+"""Live contents to JSON Lines or Parquet, for `datasets`, pandas and whoever else reads files.
+
+A file is written beside its place and moved there when it is whole. Its sidecar
+`FILE.codelupe.json` names the rows it holds, so that a takedown can find it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Protocol
+
+import orjson
+
+from codelupe_daemon.errors import Fatal, UsageError
+from codelupe_daemon.journal.base import ExportRow, Journal
+from codelupe_daemon.model import LiveContent
+
+FACTS_PER_PAGE = 2000
+TEXT_PER_PAGE_CHARS = 8 << 20
+SIDECAR_SUFFIX = ".codelupe.json"
+COLUMNS = (
+    "id", "repo", "path", "language", "quality_score", "license", "content", "content_hash",
+    "commit",
+)  # fmt: skip
+_TOLERANCE = 1e-6  # a hundredfold decimal is not the decimal
+
+
+class Format(StrEnum):
+    """What an export is written as."""
+
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an export holds; recorded with it. `min_quality` is 0..1."""
+
+    min_quality: float = 0.7
+
+
+class Exported(NamedTuple):
+    """What was written; `path` is None for standard output."""
+
+    path: Path | None
+    rows: int
+    watermark: int
+
+
+class _Writer(Protocol):
+    def write(self, rows: Sequence[LiveContent]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+async def export(
+    journal: Journal, format_: Format, options: Options, *, output: Path | None
+) -> Exported:
+    """Write all live contents that pass; `output` None is standard output (JSON Lines only).
+
+    Raises `UsageError` for Parquet to standard output, `Fatal` where the file cannot be written.
+    """
+    if output is not None:
+        return await _to_file(journal, format_, options, output.absolute())
+    if format_ is not Format.JSONL:
+        raise UsageError("Parquet needs a file: name it with --output FILE")
+    watermark = await journal.last_id()
+    ids = await _write(journal, options, _Jsonl(sys.stdout.buffer), watermark)
+    sys.stdout.buffer.flush()
+    return Exported(None, len(ids), watermark)
+
+
+async def update(journal: Journal, path: Path) -> Exported:
+    """Run an export again as it was recorded. Raises `UsageError` where there is none."""
+    for row in await journal.exports():
+        if row.path == str(path.absolute()):
+            options = Options(**row.options)
+            return await export(journal, Format(row.format), options, output=Path(row.path))
+    raise UsageError(f"no export to {path} is known: `codelupe export --output {path}` makes one")
+
+
+def holding(exports: Iterable[ExportRow], ids: Iterable[int]) -> list[str]:
+    """Paths of the exports that hold one of these rows; one whose sidecar is gone may hold any."""
+    wanted = set(ids)
+    return [row.path for row in exports if _holds(row, wanted)]
+
+
+def _holds(row: ExportRow, ids: set[int]) -> bool:
+    path = Path(row.path)
+    if not ids or not (path.exists() or _part_of(path).exists()):
+        return False
+    try:
+        sidecar = orjson.loads(sidecar_of(path).read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return True
+    return _part_of(path).exists() or not ids.isdisjoint(sidecar["ids"])
+
+
+def sidecar_of(path: Path) -> Path:
+    return path.with_name(path.name + SIDECAR_SUFFIX)
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+async def _to_file(journal: Journal, format_: Format, options: Options, path: Path) -> Exported:
+    """Recorded before the first row is read: a takedown beside it knows of the file."""
+    watermark, part = await journal.last_id(), _part_of(path)
+    now = int(time.time())
+    await journal.record_export(ExportRow(str(path), format_, watermark, asdict(options), now))
+    with _explained(path):
+        writer: _Writer = _Jsonl(part.open("wb")) if format_ is Format.JSONL else _Parquet(part)
+        with _removed_on_error(part), closing(writer):
+            ids = await _write(journal, options, writer, watermark)
+        sidecar = {"format": format_, "watermark": watermark, "options": asdict(options)}
+        _publish(path, orjson.dumps(sidecar | {"ids": ids}))
+    return Exported(path, len(ids), watermark)
+
+
+def _publish(path: Path, sidecar: bytes) -> None:
+    """A file without a sidecar may hold anything, so a crash in between hides no row."""
+    part = _part_of(path)
+    with part.open("rb") as written:
+        os.fsync(written.fileno())
+    sidecar_of(path).unlink(missing_ok=True)
+    part.replace(path)
+    temporary = _part_of(sidecar_of(path))
+    temporary.write_bytes(sidecar)
+    temporary.replace(sidecar_of(path))
+
+
+@contextmanager
+def _removed_on_error(part: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        part.unlink()
+        raise
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Fatal(f"{path} cannot be written: {error.strerror}") from error
+
+
+async def _write(journal: Journal, options: Options, writer: _Writer, watermark: int) -> list[int]:
+    """Stream the rows; their ids."""
+    written: list[int] = []
+    async for ids in _pages(journal, options, watermark):
+        rows = sorted(await journal.live_by_id(ids, content=True))
+        await asyncio.to_thread(writer.write, rows)
+        written += (row.id for row in rows)
+    return written
+
+
+async def _pages(journal: Journal, options: Options, watermark: int) -> AsyncIterator[list[int]]:
+    """Ids of what passes, as many at a time as their texts allow to hold in memory."""
+    page: list[int] = []
+    chars = after = 0
+    least = 100 * options.min_quality - _TOLERANCE
+    while facts := await journal.live(after, FACTS_PER_PAGE, content=False):
+        after = facts[-1].id
+        for row in facts:
+            if row.quality < least or row.id > watermark:
+                continue
+            if page and chars + row.content_chars > TEXT_PER_PAGE_CHARS:
+                yield page
+                page, chars = [], 0
+            page.append(row.id)
+            chars += row.content_chars
+    if page:
+        yield page
+
+
+def _row(content: LiveContent) -> dict[str, Any]:
+    place = content.place
+    return {
+        "id": content.id,
+        "repo": place.repo,
+        "path": place.path,
+        "language": content.language,
+        "quality_score": round(content.quality / 100, 3),
+        "license": content.license,
+        "content": content.content,
+        "content_hash": content.content_hash.hex(),
+        "commit": place.commit.hex() if place.commit else None,
+    }
+
+
+class _Jsonl:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, rows: Sequence[LiveContent]) -> None:
+        for row in rows:
+            self._file.write(orjson.dumps(_row(row), option=orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Parquet:
+    """A page of rows is a row group."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetWriter
+
+        types = {"id": pa.int64(), "quality_score": pa.float64()}
+        self._schema = pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
+        self._writer = ParquetWriter(str(path), self._schema, compression="zstd")
+        self._batch = pa.RecordBatch
+
+    def write(self, rows: Sequence[LiveContent]) -> None:
+        batch = self._batch.from_pylist(list(map(_row, rows)), schema=self._schema)
+        self._writer.write_batch(batch)
+
+    def close(self) -> None:
+        self._writer.close()

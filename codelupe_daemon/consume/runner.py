@@ -1,0 +1,231 @@
+"""Whatever is derived from the journal: a consumer, and the one runner that keeps it up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from typing import NamedTuple, TypeVar
+
+from codelupe_daemon.errors import CodeLupeError, Rejected, Transient
+from codelupe_daemon.journal.base import Journal
+from codelupe_daemon.model import Entry
+
+T = TypeVar("T")
+
+PAGE_ROWS = 500
+LEASE_S = 60.0
+POLL_S = 1.0
+RETRY_FIRST_S = 0.1
+RETRY_MAX_S = 10.0
+
+
+class Lease(NamedTuple):
+    """The right to fill a consumer's store. A higher epoch has made a lower one void."""
+
+    owner: str
+    epoch: int
+
+
+class LeaseLost(CodeLupeError):
+    """Another runner took the consumer over: this one has written nothing since."""
+
+
+class DeadLetter(NamedTuple):
+    """A journal row that the consumer could not take."""
+
+    id: int
+    reason: str
+
+
+class Consumer(ABC):
+    """A derived store. Lease, watermark and dead letters live in it, beside what it holds.
+
+    Every method may raise `Transient`; those that are given a lease raise `LeaseLost`, checked in
+    the transaction that writes, and then have written nothing.
+    """
+
+    name: str
+
+    @abstractmethod
+    async def open(self) -> None: ...
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    @abstractmethod
+    async def claim(self, owner: str, lease_s: float) -> Lease | None:
+        """Become the runner for `lease_s`; None while a living one holds the consumer."""
+
+    @abstractmethod
+    async def renew(self, lease: Lease, lease_s: float) -> None: ...
+
+    @abstractmethod
+    async def release(self, lease: Lease) -> None:
+        """Let the next runner in at once. A lease that was lost is no error here."""
+
+    @abstractmethod
+    async def watermark(self) -> int:
+        """The id of the last journal row that the store reflects."""
+
+    @abstractmethod
+    async def apply(self, entries: Sequence[Entry], lease: Lease) -> None:
+        """Take rows that follow the watermark, all or none, and move it to the last of them.
+
+        Delivery is at least once: rows at or below the watermark change nothing. Raises
+        `Rejected` where a row cannot be taken; the runner then finds out which one it is.
+        """
+
+    @abstractmethod
+    async def bury(self, letter: DeadLetter, lease: Lease) -> None:
+        """Record a rejected row as a dead letter and move the watermark to it."""
+
+    @abstractmethod
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]: ...
+
+    @abstractmethod
+    async def reset(self, lease: Lease) -> None:
+        """Empty the store and begin again at 0; the dead letters go too."""
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    CAUGHT_UP = "caught up"
+    STOPPED = "stopped"
+    HELD = "another runner holds it"
+    LEASE_LOST = "another runner took it over"
+
+
+class Control:
+    """What the owner of a runner tells it; safe to use from the loop's own thread only."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.is_draining = False
+        self.is_stopping = False
+
+    def wake(self) -> None:
+        """The journal has grown."""
+        self._event.set()
+
+    def drain(self) -> None:
+        """The journal will not grow any more: return once all of it was taken."""
+        self.is_draining = True
+        self._event.set()
+
+    def stop(self) -> None:
+        """Return after the page in hand."""
+        self.is_stopping = True
+        self._event.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), timeout_s)
+        self._event.clear()
+
+
+async def run(
+    journal: Journal,
+    consumer: Consumer,
+    *,
+    owner: str,
+    control: Control,
+    replay: bool = False,
+    page_rows: int = PAGE_ROWS,
+    lease_s: float = LEASE_S,
+    poll_s: float = POLL_S,
+    patience_s: float = 60.0,
+) -> Outcome:
+    """Keep an open consumer up to date until `control` or another runner ends it.
+
+    `replay` empties it first. `owner` is the name of this process (`journal.owner`). What is
+    `Transient` is tried again for `patience_s`, then raised.
+    """
+    runner = _Runner(journal, consumer, control, page_rows, lease_s, poll_s, patience_s)
+    lease = await runner.retry(lambda: consumer.claim(owner, lease_s))
+    if lease is None:
+        return Outcome.HELD
+    try:
+        if replay:
+            await runner.retry(lambda: consumer.reset(lease))
+        return await runner.follow(lease)
+    except LeaseLost:
+        return Outcome.LEASE_LOST
+    finally:
+        with suppress(Transient):
+            await consumer.release(lease)
+
+
+class _Runner:
+    def __init__(
+        self,
+        journal: Journal,
+        consumer: Consumer,
+        control: Control,
+        page_rows: int,
+        lease_s: float,
+        poll_s: float,
+        patience_s: float,
+    ) -> None:
+        self.journal, self.consumer, self.control = journal, consumer, control
+        self.page_rows, self.lease_s = page_rows, lease_s
+        self.poll_s, self.patience_s = min(poll_s, lease_s / 3), patience_s
+
+    async def follow(self, lease: Lease) -> Outcome:
+        """Take page after page; the next one is read while one is applied."""
+        after = await self.retry(self.consumer.watermark)
+        ahead = asyncio.create_task(self.read(after))
+        try:
+            while not self.control.is_stopping:
+                page, is_last = await ahead
+                if is_last:
+                    return Outcome.CAUGHT_UP
+                if not page:
+                    await self.control.wait(self.poll_s)
+                    await self.retry(lambda: self.consumer.renew(lease, self.lease_s))
+                after = page[-1].id if page else after
+                ahead = asyncio.create_task(self.read(after))
+                await self.take(page, lease)
+            return Outcome.STOPPED
+        finally:
+            ahead.cancel()
+            with suppress(asyncio.CancelledError, CodeLupeError):
+                await ahead
+
+    async def read(self, after: int) -> tuple[list[Entry], bool]:
+        """The next page, and whether it is empty for good: told before the read began."""
+        is_draining = self.control.is_draining
+        page = await self.retry(lambda: self.journal.read(after, self.page_rows))
+        return page, is_draining and not page
+
+    async def take(self, entries: Sequence[Entry], lease: Lease) -> None:
+        """Apply; where something is rejected, halve until the row is alone, and bury that one."""
+        if not entries:
+            return
+        try:
+            await self.retry(lambda: self.consumer.apply(entries, lease))
+        except Rejected as rejected:
+            if len(entries) == 1:
+                letter = DeadLetter(entries[0].id, rejected.reason)
+                await self.retry(lambda: self.consumer.bury(letter, lease))
+                return
+            middle = len(entries) // 2
+            await self.take(entries[:middle], lease)
+            await self.take(entries[middle:], lease)
+
+    async def retry(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do it until it succeeds; `Transient` goes through once the patience is at its end."""
+        delay_s, until = RETRY_FIRST_S, time.monotonic() + self.patience_s
+        while True:
+            try:
+                return await work()
+            except Transient:
+                if self.control.is_stopping or time.monotonic() + delay_s > until:
+                    raise
+            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
+            delay_s = min(2 * delay_s, RETRY_MAX_S)

@@ -1,0 +1,1 @@
+"""Grammars, identifiers and borders of code: pure, without I/O."""
