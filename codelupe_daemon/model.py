@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 PERMISSIVE_LICENSES = frozenset(
     {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC", "MIT"}
@@ -223,7 +223,7 @@ class Recorded:
     def count(self, op: Op, rows: int = 1) -> None:
         self.ops[op] = self.ops.get(op, 0) + rows
 
-    def __iadd__(self, other: Recorded) -> Recorded:
+    def __iadd__(self, other: Recorded) -> Self:
         for op, rows in other.ops.items():
             self.count(op, rows)
         return self
@@ -240,7 +240,7 @@ PlaceKey = tuple[int, int, int, int, bytes, bytes]
 
 
 def place_key(standing: Standing, full_name: str, path: str) -> PlaceKey:
-    """The least key is the best place: licence, stars, forks, newest push, then bytes of the name."""
+    """The least key is the best place: licence, stars, forks, newest push, bytes of the name."""
     return (
         license_class(standing.license),
         -(-1 if standing.stars is None else standing.stars),

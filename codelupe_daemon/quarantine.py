@@ -22,7 +22,7 @@ class _Item(NamedTuple):
 
 
 class QuarantinedExaminer:
-    """An `Examiner.examine` whose crash costs the file that caused it a reason, and nothing else."""
+    """An `Examiner.examine` whose crash costs the file that caused it a reason and nothing else."""
 
     def __init__(
         self,

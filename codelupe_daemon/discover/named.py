@@ -58,7 +58,7 @@ def _repo(source: str) -> Repo:
     if scp_like and not os.path.lexists(source):
         host = _checked_host(scp_like["host"])
         return Repo(_full_name(host, scp_like["path"]), source)
-    path = os.path.abspath(source)  # noqa: PTH100 - a link keeps the name that a person knows
+    path = os.path.abspath(source)
     return Repo(path, path, is_local=True)
 
 
