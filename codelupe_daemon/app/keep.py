@@ -24,12 +24,11 @@ async def export(
     settings: Settings, output: Path | None, format_: str, min_quality: float, duplicates: str
 ) -> dict[str, Any]:
     """Write live contents to a file, or as JSON lines to standard output."""
-    options = exporting.Options(format_, min_quality, duplicates)
+    options = exporting.Options(min_quality, exporting.Duplicates(duplicates))
     async with journal(settings) as store:
-        if output is None:
-            rows = await exporting.to_stream(store, options, 1)
-            return {"rows": rows}
-        return await exporting.to_file(store, options, output)
+        return _exported(
+            await exporting.export(store, exporting.Format(format_), options, output=output)
+        )
 
 
 async def update_export(settings: Settings, output: Path | None) -> dict[str, Any]:
@@ -37,7 +36,11 @@ async def update_export(settings: Settings, output: Path | None) -> dict[str, An
     if output is None:
         raise UsageError("--update needs --output FILE: the export to bring up to date")
     async with journal(settings) as store:
-        return await exporting.update(store, output)
+        return _exported(await exporting.update(store, output))
+
+
+def _exported(exported: exporting.Exported) -> dict[str, Any]:
+    return exported._asdict() | {"path": exported.path and str(exported.path)}
 
 
 async def replay(settings: Settings, consumer: str) -> dict[str, Any]:

@@ -21,8 +21,9 @@ import orjson
 
 from codelupe_daemon.errors import Fatal, UsageError
 from codelupe_daemon.journal.base import ExportRow, Journal
-from codelupe_daemon.model import LiveContent
+from codelupe_daemon.model import LiveContent, Place
 
+MAX_PLACES = 10_000
 FACTS_PER_PAGE = 2000
 TEXT_PER_PAGE_CHARS = 8 << 20
 SIDECAR_SUFFIX = ".codelupe.json"
@@ -40,11 +41,19 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+class Duplicates(StrEnum):
+    """What becomes of a text that stands in several places: a row for each, or its best place."""
+
+    KEEP = "keep"
+    SKIP = "skip"
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What an export holds; recorded with it. `min_quality` is 0..1."""
 
     min_quality: float = 0.7
+    duplicates: Duplicates = Duplicates.SKIP
 
 
 class Exported(NamedTuple):
@@ -160,9 +169,21 @@ async def _write(journal: Journal, options: Options, writer: _Writer, watermark:
     written: list[int] = []
     async for ids in _pages(journal, options, watermark):
         rows = sorted(await journal.live_by_id(ids, content=True))
+        if options.duplicates == Duplicates.KEEP:
+            rows = [place for row in rows for place in await _everywhere(journal, row)]
         await asyncio.to_thread(writer.write, rows)
         written += (row.id for row in rows)
     return written
+
+
+async def _everywhere(journal: Journal, row: LiveContent) -> list[LiveContent]:
+    """The content at each of its places; other places than the best know no commit."""
+    places = await journal.occurrences(row.content_hash, MAX_PLACES)
+    return [row] + [
+        row._replace(place=Place(o.repo_id, o.repo, o.occurrence.path, None, o.occurrence.oid))
+        for o in places
+        if (o.repo_id, o.occurrence.path) != (row.place.repo_id, row.place.path)
+    ]
 
 
 async def _pages(journal: Journal, options: Options, watermark: int) -> AsyncIterator[list[int]]:

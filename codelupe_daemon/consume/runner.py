@@ -18,6 +18,8 @@ from codelupe_daemon.model import Entry
 T = TypeVar("T")
 
 PAGE_ROWS = 500
+PAGE_CHARS = 8 << 20
+FIRST_PAGE_ROWS = 64
 LEASE_S = 60.0
 POLL_S = 1.0
 RETRY_FIRST_S = 0.1
@@ -174,6 +176,7 @@ class _Runner:
     ) -> None:
         self.journal, self.consumer, self.control = journal, consumer, control
         self.page_rows, self.lease_s = page_rows, lease_s
+        self.rows = min(page_rows, FIRST_PAGE_ROWS)
         self.poll_s, self.patience_s = min(poll_s, lease_s / 3), patience_s
 
     async def follow(self, lease: Lease) -> Outcome:
@@ -200,8 +203,15 @@ class _Runner:
     async def read(self, after: int) -> tuple[list[Entry], bool]:
         """The next page, and whether it is empty for good: told before the read began."""
         is_draining = self.control.is_draining
-        page = await self.retry(lambda: self.journal.read(after, self.page_rows))
+        page = await self.retry(lambda: self.journal.read(after, self.rows))
+        self.rows = self.next_rows(page)
         return page, is_draining and not page
+
+    def next_rows(self, page: Sequence[Entry]) -> int:
+        """As many as the texts of this page let expect to fit; never more than twice as many."""
+        chars = sum(entry.content_chars for entry in page if entry.content is not None)
+        fitting = len(page) * PAGE_CHARS // max(chars, 1) if page else self.rows
+        return max(1, min(fitting, 2 * self.rows, self.page_rows))
 
     async def take(self, entries: Sequence[Entry], lease: Lease) -> None:
         """Apply; where something is rejected, halve until the row is alone, and bury that one."""
