@@ -159,8 +159,9 @@ def _needed(word: str) -> Needed | None:
     """None where no term of the word is in the index."""
     terms, pieces = split(word), parts(word)
     found = tuple(piece for piece in dict.fromkeys(pieces) if piece in terms)
-    joined = split("".join(pieces)) if len(pieces) > 1 else []  # `x_y` is also found as `xY`
-    wholes = tuple(term for term in dict.fromkeys(terms + joined) if term not in pieces)
+    if len(pieces) > 1:  # as camelCase and as snake_case: of `x_y` nothing else is indexed
+        terms = [*terms, *split("".join(pieces))[:1], *split("_".join(pieces))[:1]]
+    wholes = tuple(sorted(term for term in set(terms) if term not in pieces))
     return Needed(wholes, found) if wholes or found else None
 
 

@@ -157,7 +157,10 @@ async def test_an_export_that_breaks_off_leaves_the_old_file(
         await export(broken, Format.JSONL, Options(), output=path)
     await broken.close()
     assert path.read_bytes() == before
-    assert {file.name for file in tmp_path.glob("*code.jsonl*")} == {path.name, sidecar_of(path).name}
+    assert {file.name for file in tmp_path.glob("*code.jsonl*")} == {
+        path.name,
+        sidecar_of(path).name,
+    }
 
 
 async def test_the_part_that_a_killed_export_left_may_hold_any_row(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from codelupe_daemon.consume import runner
 from codelupe_daemon.consume.runner import Control, DeadLetter, Lease, LeaseLost, Outcome, run
 from codelupe_daemon.consume.search_index import SearchIndex
 from codelupe_daemon.errors import Rejected, Transient
@@ -145,6 +146,31 @@ async def test_a_busy_store_is_tried_again_until_the_patience_ends(
         )  # fmt: skip
     assert await impatient.claim(this_process(), 60) is not None, "the lease was given back"
     await impatient.close()
+
+
+async def test_pages_shrink_where_texts_are_long(
+    journal: Journal, ingest: Ingest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PAGE_CHARS", 2000)
+    pages: list[int] = []
+
+    class Counting(SearchIndex):
+        async def apply(self, entries: Sequence[Entry], lease: Lease) -> None:
+            pages.append(len(entries))
+            await super().apply(entries, lease)
+
+    for size in (10, 400):
+        files = {f"{n}.py": f"{'x ' * size}{n}" for n in range(20)}
+        await ingest.complete(f"a/{size}", files)
+    counting = Counting(tmp_path / "codelupe-search.db")
+    await counting.open()
+    control = Control()
+    control.drain()
+    await run(journal, counting, owner=this_process(), control=control, page_rows=10)
+    await counting.close()
+    assert sum(pages) == 40
+    assert pages[0] == 10
+    assert set(pages[3:-1]) == {2}
 
 
 async def test_rows_that_come_twice_change_nothing(

@@ -46,6 +46,11 @@ def test_words_and_phrases(query: str, text: str, expected: bool) -> None:
     assert matches(query, text) is expected
 
 
+@pytest.mark.parametrize("spelling", ["readFile", "read_file", "READ_File", "ReadFile"])
+def test_spellings_ask_the_index_for_the_same(spelling: str) -> None:
+    assert parse(spelling).words == parse("read_file").words
+
+
 def test_qualifiers() -> None:
     query = parse('open language:c++ language:"C" repo:psf/* path:"src dir" quality:>=0.8')
     assert len(query.words) == 1
