@@ -81,17 +81,14 @@ def imported_by(path: str) -> Iterator[str]:
 
 
 def entry_points() -> set[str]:
-    """Modules that start something: console scripts, and what is run by `-m`."""
+    """Modules that start something: console scripts, and what any file tells Python to run."""
     scripts = tomllib.loads(text_of("pyproject.toml"))["project"]["scripts"].values()
-    runners = [
-        path for path in tracked() if path.startswith(("scripts/", "docs/", "codelupe_daemon/"))
-    ]
-    by_name = (
-        re.findall(r'-m"?,? "?((?:codelupe_daemon|benchmarks)[\w.]*)', text_of(path))
-        for path in runners
-        if not path.endswith((".json", ".gz"))
-    )
-    return {script.split(":")[0] for script in scripts}.union(*by_name)
+    used = {script.split(":")[0] for script in scripts}
+    for path in tracked():
+        if not is_data(path):
+            used.update(re.findall(r'-m"?,? "?([a-z]\w+(?:\.\w+)+)', text_of(path)))
+            used.update(map(module_name, re.findall(r"python3? ([\w/]+\.py)", text_of(path))))
+    return used
 
 
 def test_every_module_is_used() -> None:
@@ -102,7 +99,7 @@ def test_every_module_is_used() -> None:
         path
         for path in python_files()
         if module_name(path) not in used
-        and not re.search(r"(^|/)(test_\w+|conftest|__init__|__main__)\.py$", path)
+        and not re.search(r"(^|/)(test_\w+|conftest|__init__|sitecustomize)\.py$", path)
     ]
     assert dead == []
 
