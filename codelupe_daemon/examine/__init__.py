@@ -1,0 +1,6 @@
+"""Bytes in, verdict out: decoding, language, rules, signals, score. Pure, without I/O."""
+
+from codelupe_daemon.examine.examiner import VERSION, Examined, Examiner
+from codelupe_daemon.examine.settings import ExamineSettings
+
+__all__ = ["VERSION", "ExamineSettings", "Examined", "Examiner"]

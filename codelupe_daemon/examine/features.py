@@ -1,0 +1,63 @@
+"""The columns that the kernel measures and that rules and signals read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from codelupe_daemon.examine.languages.base import WORD_CLASSES, Word
+
+(
+    LINES,
+    BLANK,
+    COMMENT,
+    CODE,
+    MAX_LINE,  # characters
+    LONG_LINES,  # over 120 bytes
+    ALNUM,  # bytes of words: ASCII letters, digits, underscores, and all that is not ASCII
+    VISIBLE,  # bytes without indentation and blank lines
+    BACKSLASHES,  # in code
+    ENCODED,  # bytes in runs that look like base64 or hex
+    LONGEST_ENCODED,
+    MARKER_LINE,  # the first of the head's lines that speaks of generating or editing; 0: none
+    WORDS,  # in code, as all that follows
+    NUMBERS,
+    NAMES,
+    NAME_BYTES,
+    SHORT_NAMES,  # of one letter
+    SNAKE,
+    CAMEL,
+    INDENTED,  # columns before code, summed
+    DEEP,  # lines of code that begin beyond column 24
+    DEFINITIONS,
+    DOCUMENTED,  # definitions with a comment before them or a docstring after them
+    FEATURES,
+) = range(24)
+TABLE_COLUMNS = FEATURES + WORD_CLASSES
+
+HEAD_BYTES = 8192
+
+Column = npt.NDArray[np.float64]
+
+
+class Batch(NamedTuple):
+    """A batch as rules and signals see it: one column of n numbers for each measure."""
+
+    table: Column
+    size_bytes: Column
+    chars: Column
+    head: Callable[[int], bytes]
+    """The first HEAD_BYTES of a text."""
+
+    def column(self, feature: int) -> Column:
+        return self.table[:, feature]
+
+    def words(self, word: Word) -> Column:
+        return self.table[:, FEATURES + word]
+
+    def share(self, feature: int, of: int) -> Column:
+        """One measure as a share of another, 0 where that is 0."""
+        return self.column(feature) / np.maximum(self.column(of), 1)

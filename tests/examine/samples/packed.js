@@ -1,0 +1,1 @@
+var a=function(b,c){return b+c};var d=function(e,f){return e*f};var g=function(h,i){return h-i};var a=function(b,c){return b+c};var d=function(e,f){return e*f};var g=function(h,i){return h-i};var a=function(b,c){return b+c};var d=function(e,f){return e*f};var g=function(h,i){return h-i};
