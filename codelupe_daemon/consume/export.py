@@ -23,9 +23,10 @@ from codelupe_daemon.errors import Fatal, UsageError
 from codelupe_daemon.journal.base import ExportRow, Journal
 from codelupe_daemon.model import LiveContent, Place
 
-MAX_PLACES = 10_000
 FACTS_PER_PAGE = 2000
 TEXT_PER_PAGE_CHARS = 8 << 20
+PLACES_MAX = 1000
+"""Rows for one content, where duplicates are kept."""
 SIDECAR_SUFFIX = ".codelupe.json"
 COLUMNS = (
     "id", "repo", "path", "language", "quality_score", "license", "content", "content_hash",
@@ -42,7 +43,10 @@ class Format(StrEnum):
 
 
 class Duplicates(StrEnum):
-    """What becomes of a text that stands in several places: a row for each, or its best place."""
+    """What becomes of a text that stands in several places: a row for each, or its best place.
+
+    Commit and license are recorded of the best place only: null elsewhere.
+    """
 
     KEEP = "keep"
     SKIP = "skip"
@@ -82,16 +86,17 @@ async def export(
     if format_ is not Format.JSONL:
         raise UsageError("Parquet needs a file: name it with --output FILE")
     watermark = await journal.last_id()
-    ids = await _write(journal, options, _Jsonl(sys.stdout.buffer), watermark)
+    _, rows = await _write(journal, options, _Jsonl(sys.stdout.buffer), watermark)
     sys.stdout.buffer.flush()
-    return Exported(None, len(ids), watermark)
+    return Exported(None, rows, watermark)
 
 
 async def update(journal: Journal, path: Path) -> Exported:
     """Run an export again as it was recorded. Raises `UsageError` where there is none."""
     for row in await journal.exports():
         if row.path == str(path.absolute()):
-            options = Options(**row.options)
+            recorded = row.options
+            options = Options(recorded["min_quality"], Duplicates(recorded["duplicates"]))
             return await export(journal, Format(row.format), options, output=Path(row.path))
     raise UsageError(f"no export to {path} is known: `codelupe export --output {path}` makes one")
 
@@ -129,10 +134,10 @@ async def _to_file(journal: Journal, format_: Format, options: Options, path: Pa
     with _explained(path):
         writer: _Writer = _Jsonl(part.open("wb")) if format_ is Format.JSONL else _Parquet(part)
         with _removed_on_error(part), closing(writer):
-            ids = await _write(journal, options, writer, watermark)
+            ids, rows = await _write(journal, options, writer, watermark)
         sidecar = {"format": format_, "watermark": watermark, "options": asdict(options)}
         _publish(path, orjson.dumps(sidecar | {"ids": ids}))
-    return Exported(path, len(ids), watermark)
+    return Exported(path, rows, watermark)
 
 
 def _publish(path: Path, sidecar: bytes) -> None:
@@ -164,26 +169,47 @@ def _explained(path: Path) -> Iterator[None]:
         raise Fatal(f"{path} cannot be written: {error.strerror}") from error
 
 
-async def _write(journal: Journal, options: Options, writer: _Writer, watermark: int) -> list[int]:
-    """Stream the rows; their ids."""
+async def _write(
+    journal: Journal, options: Options, writer: _Writer, watermark: int
+) -> tuple[list[int], int]:
+    """Stream the rows; the ids of their contents, and how many rows they are."""
     written: list[int] = []
+    count = 0
     async for ids in _pages(journal, options, watermark):
         rows = sorted(await journal.live_by_id(ids, content=True))
-        if options.duplicates == Duplicates.KEEP:
-            rows = [place for row in rows for place in await _everywhere(journal, row)]
-        await asyncio.to_thread(writer.write, rows)
         written += (row.id for row in rows)
-    return written
+        if options.duplicates is Duplicates.KEEP:
+            rows = [place for row in rows for place in await _everywhere(journal, row)]
+        for part in _slices(rows):
+            await asyncio.to_thread(writer.write, part)
+        count += len(rows)
+    return written, count
 
 
 async def _everywhere(journal: Journal, row: LiveContent) -> list[LiveContent]:
-    """The content at each of its places; other places than the best know no commit."""
-    places = await journal.occurrences(row.content_hash, MAX_PLACES)
+    """The content at each of its places, the best one first; all share one text in memory."""
+    places = await journal.occurrences(row.content_hash, PLACES_MAX)
+    others = [Place(at.repo_id, at.repo, at.occurrence.path, None, None) for at in places]
+    best = (row.place.repo_id, row.place.path)
     return [row] + [
-        row._replace(place=Place(o.repo_id, o.repo, o.occurrence.path, None, o.occurrence.oid))
-        for o in places
-        if (o.repo_id, o.occurrence.path) != (row.place.repo_id, row.place.path)
+        row._replace(place=other, license=None)
+        for other in others
+        if (other.repo_id, other.path) != best
     ]
+
+
+def _slices(rows: Sequence[LiveContent]) -> Iterator[list[LiveContent]]:
+    """What a writer, which copies every text, takes at once."""
+    part: list[LiveContent] = []
+    chars = 0
+    for row in rows:
+        if part and chars + row.content_chars > TEXT_PER_PAGE_CHARS:
+            yield part
+            part, chars = [], 0
+        part.append(row)
+        chars += row.content_chars
+    if part:
+        yield part
 
 
 async def _pages(journal: Journal, options: Options, watermark: int) -> AsyncIterator[list[int]]:

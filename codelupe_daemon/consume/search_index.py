@@ -22,7 +22,6 @@ from codelupe_daemon.consume.runner import Consumer, DeadLetter, Lease, LeaseLos
 from codelupe_daemon.errors import Fatal, Transient
 from codelupe_daemon.journal.owner import is_alive
 from codelupe_daemon.model import Entry, Op
-from codelupe_daemon.syntax.terms import terms_of
 
 T = TypeVar("T")
 
@@ -69,16 +68,15 @@ class SearchIndex(Consumer):
 
     async def apply(self, entries: Sequence[Entry], lease: Lease) -> None:
         added = [entry for entry in entries if entry.op is Op.ADD and entry.content is not None]
-        terms = await asyncio.to_thread(terms_of, [str(entry.content) for entry in added])
+        terms = await asyncio.to_thread(_terms_of, added)
         removed = [entry for entry in entries if entry.op is Op.REMOVE]
-        found = dict(zip((entry.id for entry in added), terms, strict=True))
         changes = sorted(added + removed, key=lambda entry: entry.id)
 
         def work(cx: apsw.Connection) -> None:
             after = watermark(cx)
             for is_add, run in _runs([entry for entry in changes if entry.id > after]):
                 if is_add:
-                    _add(cx, run, found)
+                    _add(cx, run, terms)
                 else:
                     _remove(cx, run)
             _advance(cx, self.name, max(after, entries[-1].id))
@@ -245,7 +243,15 @@ def _runs(entries: Sequence[Entry]) -> Iterator[tuple[bool, list[Entry]]]:
         yield run[-1].op is Op.ADD, run
 
 
-def _add(cx: apsw.Connection, entries: Sequence[Entry], terms: dict[int, Any]) -> None:
+def _terms_of(entries: Sequence[Entry]) -> dict[int, memoryview]:
+    # Only here, and on a thread: who looks at a watermark need not wait for the compiler.
+    from codelupe_daemon.syntax.terms import terms_of
+
+    terms = terms_of([str(entry.content) for entry in entries])
+    return dict(zip((entry.id for entry in entries), terms, strict=True))
+
+
+def _add(cx: apsw.Connection, entries: Sequence[Entry], terms: dict[int, memoryview]) -> None:
     # FTS5 reads a blob as text; as a string it would be decoded here and encoded there.
     rows = ((entry.id, terms[entry.id]) for entry in entries)
     cx.executemany("insert into terms (rowid, words) values (?, ?)", rows)

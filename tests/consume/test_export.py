@@ -16,12 +16,29 @@ import pyarrow.parquet as pq
 import pytest
 
 from codelupe_daemon.consume import export as exporting
-from codelupe_daemon.consume.export import Format, Options, export, holding, sidecar_of, update
+from codelupe_daemon.consume.export import (
+    Duplicates,
+    Format,
+    Options,
+    export,
+    holding,
+    sidecar_of,
+    update,
+)
 from codelupe_daemon.errors import Fatal, UsageError
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.sqlite import SqliteJournal
 from codelupe_daemon.model import LiveContent, Part
-from tests.contract.build import COMMIT, EXAMINER, Ingest, content, hash_of, occurrence, text
+from tests.contract.build import (
+    COMMIT,
+    EXAMINER,
+    Ingest,
+    content,
+    hash_of,
+    occurrence,
+    repo,
+    text,
+)
 
 SCORES = {"low.py": 0.2, "edge.py": 0.7, "high.py": 0.95}
 KEYS = [
@@ -114,7 +131,7 @@ async def test_the_store_and_the_sidecar_know_what_a_file_holds(
     sidecar = orjson.loads(sidecar_of(best).read_bytes())
     assert sidecar["format"] == "parquet"
     assert sidecar["watermark"] == 3
-    assert sidecar["options"] == {"min_quality": 0.9}
+    assert sidecar["options"] == {"min_quality": 0.9, "duplicates": "skip"}
     exports = await filled.exports()
     [high] = sidecar["ids"]
     assert sorted(holding(exports, [high])) == [str(all_of_it), str(best)]
@@ -173,6 +190,25 @@ async def test_the_part_that_a_killed_export_left_may_hold_any_row(
     await update(filled, path)
     assert holding(await filled.exports(), [99]) == []
     assert not part.exists()
+
+
+async def test_duplicates_are_rows_of_their_own_only_when_kept(
+    journal: Journal, ingest: Ingest, tmp_path: Path
+) -> None:
+    await ingest.complete(repo("z/z"), {"x.py": text("walrus"), "y.py": text("walrus")})
+    await ingest.complete(repo("a/a", "MIT", 100), {"x.py": text("walrus"), "o.py": text("otter")})
+    path = tmp_path / "code.jsonl"
+    assert (await export(journal, Format.JSONL, Options(), output=path)).rows == 2
+    keep = Options(duplicates=Duplicates.KEEP)
+    assert (await export(journal, Format.JSONL, keep, output=path)).rows == 4
+    assert (await update(journal, path)).rows == 4
+    rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    walruses = [row for row in rows if row["content"] == text("walrus")]
+    assert [(row["repo"], row["path"], row["commit"]) for row in walruses] == [
+        ("a/a", "x.py", COMMIT.hex()), ("z/z", "x.py", None), ("z/z", "y.py", None),
+    ]  # fmt: skip
+    assert {row["id"] for row in walruses} == {1}
+    assert sorted(orjson.loads(sidecar_of(path).read_bytes())["ids"]) == [1, 3]
 
 
 async def test_what_cannot_be_done_is_said(filled: Journal, tmp_path: Path) -> None:
