@@ -38,7 +38,7 @@ def _splat(builder: Any, byte: Any) -> Any:
     return builder.shuffle_vector(one, ir.Constant(_BYTES, ir.Undefined), lanes)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def equal_mask(_context: Any, address: Any, byte: Any) -> Any:
     """Bit k is set where the byte at address + k is `byte`."""
 
@@ -49,7 +49,7 @@ def equal_mask(_context: Any, address: Any, byte: Any) -> Any:
     return types.uint64(types.uint64, types.uint8), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def range_mask(_context: Any, address: Any, fold: Any, low: Any, span: Any) -> Any:
     """Bit k is set where low <= (byte at address + k) | fold < low + span."""
 
@@ -61,7 +61,7 @@ def range_mask(_context: Any, address: Any, fold: Any, low: Any, span: Any) -> A
     return types.uint64(types.uint64, types.uint8, types.uint8, types.uint8), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def byte_at(_context: Any, address: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return _load(builder, args[0], ir.IntType(8))
@@ -69,7 +69,7 @@ def byte_at(_context: Any, address: Any) -> Any:
     return types.uint8(types.uint64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load64(_context: Any, address: Any) -> Any:
     """Eight bytes, the first one lowest."""
 
@@ -83,7 +83,7 @@ def _column(builder: Any, row: Any, column: Any) -> Any:
     return builder.add(row, builder.shl(column, ir.Constant(_WORD, 3)))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def get(_context: Any, row: Any, column: Any) -> Any:
     """The int64 in this column of the row at an address."""
 
@@ -93,7 +93,7 @@ def get(_context: Any, row: Any, column: Any) -> Any:
     return types.int64(types.uint64, types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def put(_context: Any, row: Any, column: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         builder.store(args[2], _pointer(builder, _column(builder, args[0], args[1]), _WORD))
@@ -102,7 +102,7 @@ def put(_context: Any, row: Any, column: Any, value: Any) -> Any:
     return types.void(types.uint64, types.int64, types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def add(_context: Any, row: Any, column: Any, value: Any) -> Any:
     """Count up the int64 in this column of the row at an address."""
 
@@ -114,7 +114,7 @@ def add(_context: Any, row: Any, column: Any, value: Any) -> Any:
     return types.void(types.uint64, types.int64, types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def lowest_bit(_context: Any, mask: Any) -> Any:
     """The index of the lowest bit that is set; 64 for none."""
 
@@ -124,7 +124,7 @@ def lowest_bit(_context: Any, mask: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def count_bits(_context: Any, mask: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])

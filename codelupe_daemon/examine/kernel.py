@@ -91,7 +91,7 @@ STATE, QUOTE, AFTER_COMMENT, AFTER_COLON, PENDING, ROW_COLUMNS = range(
 _CODE, _COMMENT, _STRING = range(3)
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def line_end(at: np.uint64, end: np.uint64, newline: np.uint8) -> np.uint64:
     while at < end:
         found = equal_mask(at, newline) & limit(end - at)
@@ -101,7 +101,7 @@ def line_end(at: np.uint64, end: np.uint64, newline: np.uint8) -> np.uint64:
     return end
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def first_visible(at: np.uint64, end: np.uint64) -> np.uint64:
     """The first byte that is no blank; `end` for none."""
     while at < end:
@@ -113,7 +113,7 @@ def first_visible(at: np.uint64, end: np.uint64) -> np.uint64:
     return end
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def last_visible(at: np.uint64, end: np.uint64) -> np.uint64:
     """The end of at..end without the blanks at its end."""
     while end > at and (byte_at(end - U64(1)) == 32 or 9 <= byte_at(end - U64(1)) <= 13):
@@ -121,7 +121,7 @@ def last_visible(at: np.uint64, end: np.uint64) -> np.uint64:
     return end
 
 
-@njit(**JIT)  # type: ignore[untyped-decorator]
+@njit(**JIT)
 def find(at: np.uint64, end: np.uint64, word: np.uint64, size: np.int64) -> np.uint64:
     """Where the `size` bytes of `word` (at most 8) first stand in at..end; `end` for none."""
     keep = (U64(1) << U64(8 * size)) - U64(1)
@@ -137,7 +137,7 @@ def find(at: np.uint64, end: np.uint64, word: np.uint64, size: np.int64) -> np.u
     return end
 
 
-@njit(**JIT)  # type: ignore[untyped-decorator]
+@njit(**JIT)
 def triple_state(at: np.uint64, end: np.uint64, quote: np.uint8) -> np.uint8:
     """The quote that is open after at..end when `quote` (0: none) was open before."""
     while at < end:
@@ -156,7 +156,7 @@ def triple_state(at: np.uint64, end: np.uint64, quote: np.uint8) -> np.uint8:
     return np.uint8(quote)
 
 
-@njit(**JIT)  # type: ignore[untyped-decorator]
+@njit(**JIT)
 def characters(at: np.uint64, end: np.uint64) -> np.int64:
     inside = U64(0)
     i = at
@@ -166,7 +166,7 @@ def characters(at: np.uint64, end: np.uint64) -> np.int64:
     return np.int64(end - at - inside)
 
 
-@njit(**JIT)  # type: ignore[untyped-decorator]
+@njit(**JIT)
 def may_be_encoded(at: np.uint64, end: np.uint64) -> bool:
     """Whether there may be a run of ENCODED_MIN_BYTES: it fills half of some block of 64."""
     half = U64(0xFFFFFFFF)
@@ -179,7 +179,7 @@ def may_be_encoded(at: np.uint64, end: np.uint64) -> bool:
     return False
 
 
-@njit(**JIT)  # type: ignore[untyped-decorator]
+@njit(**JIT)
 def encoded_runs(at: np.uint64, end: np.uint64, row: np.uint64) -> None:
     """Add up the runs of base64 or hex: long, with digits, with few other characters."""
     run = digits = others = np.int64(0)
@@ -198,7 +198,7 @@ def encoded_runs(at: np.uint64, end: np.uint64, row: np.uint64) -> None:
         run = digits = others = np.int64(0)
 
 
-@njit(**JIT)  # type: ignore[untyped-decorator]
+@njit(**JIT)
 def speaks_of_generating(at: np.uint64, end: np.uint64) -> bool:
     """Whether a line holds "generat" or "(no)t edi(t)", as every marker of a generator does."""
     one, two, three, four, five, six = U64(1), U64(2), U64(3), U64(4), U64(5), U64(6)
@@ -219,7 +219,7 @@ def speaks_of_generating(at: np.uint64, end: np.uint64) -> bool:
     return False
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def count_name(low: np.uint64, high: np.uint64, size: np.uint64, row: np.uint64) -> None:
     """Size and style of a name, from its first 16 bytes."""
     add(row, NAMES, 1)
@@ -241,7 +241,7 @@ def count_name(low: np.uint64, high: np.uint64, size: np.uint64, row: np.uint64)
         add(row, CAMEL, 1)
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def word_class(low: np.uint64, high: np.uint64, words: np.uint64) -> np.int64:
     at = ((low * _MIX_LOW) ^ (high * _MIX_HIGH)) >> U64(55)
     while True:
@@ -253,7 +253,7 @@ def word_class(low: np.uint64, high: np.uint64, words: np.uint64) -> np.int64:
         at = (at + U64(1)) & U64(SLOTS - 1)
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def count_word(
     at: np.uint64, stop: np.uint64, end: np.uint64, words: np.uint64, row: np.uint64
 ) -> np.int64:
@@ -279,7 +279,7 @@ def count_word(
     return kind
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def count_words(at: np.uint64, end: np.uint64, words: np.uint64, row: np.uint64) -> np.int64:
     """Count the words of a line; which classes it has, as bits."""
     seen = 0
@@ -308,7 +308,7 @@ def count_words(at: np.uint64, end: np.uint64, words: np.uint64, row: np.uint64)
     return np.int64(seen)
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def count_alnum(at: np.uint64, end: np.uint64, row: np.uint64) -> None:
     """The share of a comment line in what is counted of all lines."""
     i = at
@@ -319,7 +319,7 @@ def count_alnum(at: np.uint64, end: np.uint64, row: np.uint64) -> None:
         i += U64(64)
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def columns(at: np.uint64, end: np.uint64) -> np.int64:
     """The width of the indentation at..end."""
     width = np.int64(end - at)
@@ -327,7 +327,7 @@ def columns(at: np.uint64, end: np.uint64) -> np.int64:
     return width + np.int64(count_bits(tabs)) * (TAB_COLUMNS - 1)
 
 
-@njit(**JIT)  # type: ignore[untyped-decorator]
+@njit(**JIT)
 def is_braced(at: np.uint64, end: np.uint64) -> bool:
     """Whether a line without words of control is the head of a function: `name(...) ... {`."""
     if byte_at(end - U64(1)) != 123:
@@ -339,7 +339,7 @@ def is_braced(at: np.uint64, end: np.uint64) -> bool:
     return byte == 41 or 97 <= (byte | 32) <= 122 or (byte == 62 and byte_at(before - U64(2)) != 61)
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def measure_shape(at: np.uint64, stop: np.uint64, row: np.uint64) -> None:
     """What is counted of every line."""
     add(row, LINES, 1)
@@ -357,7 +357,7 @@ def measure_shape(at: np.uint64, stop: np.uint64, row: np.uint64) -> None:
         put(row, MARKER_LINE, get(row, LINES))
 
 
-@njit(**JIT)  # type: ignore[untyped-decorator]
+@njit(**JIT)
 def continue_block(first: np.uint64, stop: np.uint64, marks: np.uint64, row: np.uint64) -> None:
     """Leave the block comment or the long string if this line ends it."""
     if get(marks, TRIPLE) != 0:
@@ -368,14 +368,14 @@ def continue_block(first: np.uint64, stop: np.uint64, marks: np.uint64, row: np.
         put(row, STATE, _CODE)
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def begins_with(head: np.uint64, marks: np.uint64, marker: np.int64) -> bool:
     """Whether the line begins with the marker in this column; the next column is its mask."""
     mask = U64(get(marks, marker + 1))
     return mask != U64(0) and head & mask == U64(get(marks, marker))
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def is_comment(first: np.uint64, stop: np.uint64, marks: np.uint64, row: np.uint64) -> bool:
     """Whether a line outside of blocks is a comment; it may begin a block."""
     head = first_bytes(first, stop)
@@ -399,7 +399,7 @@ def is_comment(first: np.uint64, stop: np.uint64, marks: np.uint64, row: np.uint
     return comment
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def find_definition(
     first: np.uint64, tail: np.uint64, seen: np.int64, marks: np.uint64, row: np.uint64
 ) -> None:
@@ -426,7 +426,7 @@ def find_definition(
         put(row, AFTER_COMMENT, 0)
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def measure_line(
     at: np.uint64, stop: np.uint64,
     marks: np.uint64, words: np.uint64, row: np.uint64,
@@ -462,7 +462,7 @@ def measure_line(
     find_definition(first, tail, seen, marks, row)
 
 
-@njit(**JIT)  # type: ignore[untyped-decorator]
+@njit(**JIT)
 def measure_texts(
     data: Any, offsets: Any, sizes: Any, texts: Any, kinds: Any, marks: Any, words: Any, table: Any
 ) -> None:

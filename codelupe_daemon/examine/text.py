@@ -47,7 +47,7 @@ _MARKS = (  # UTF-32-LE begins with the mark of UTF-16-LE: the longer ones first
 )
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def limit(rest: np.uint64) -> np.uint64:
     """The mask of the first `rest` of 64 bytes."""
     if rest >= U64(64):
@@ -55,14 +55,14 @@ def limit(rest: np.uint64) -> np.uint64:
     return (U64(1) << rest) - U64(1)
 
 
-@njit(**INLINE)  # type: ignore[untyped-decorator]
+@njit(**INLINE)
 def first_bytes(at: np.uint64, end: np.uint64) -> np.uint64:
     """One to eight bytes of at..end, the first one lowest, zeros after them; at < end."""
     rest = min(end - at, U64(8))
     return load64(at) & (U64(0xFFFFFFFFFFFFFFFF) >> (U64(64) - (rest << U64(3))))
 
 
-@njit(**JIT)  # type: ignore[untyped-decorator]
+@njit(**JIT)
 def first_bad_byte(start: np.uint64, end: np.uint64) -> np.int64:
     """The offset of the first byte in start..end that is no UTF-8; -1 for none."""
     i = start
@@ -94,7 +94,7 @@ def first_bad_byte(start: np.uint64, end: np.uint64) -> np.int64:
     return np.int64(-1)
 
 
-@njit(**JIT)  # type: ignore[untyped-decorator]
+@njit(**JIT)
 def scan_texts(data: Any, offsets: Any, sizes: Any, table: Any) -> None:
     """Fill (n, TEXT_COLUMNS) int64: offsets of the first NUL and of the first byte that is no
     UTF-8 (-1: none), characters, line feeds, carriage returns, and the first four bytes."""
