@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from codelupe_daemon.examine.language import by_name, is_programming, tables
 from codelupe_daemon.examine.rules import PATH_RULES
@@ -32,7 +33,7 @@ class PathJudge:
             reason = self._remember_folder(folder)
         if reason is None:
             return named
-        return PathVerdict(f"{reason}:{named.language or ''}", named.language, reason)
+        return _verdict(reason, named.language, "")
 
     def is_wanted(self, language: str | None) -> bool:
         """Whether texts in this language are accepted."""
@@ -61,15 +62,21 @@ class PathJudge:
         reason = name_reason(name.lower())
         if reason is None and not self._may_be_wanted(language, extension):
             reason = Reason.NOT_CODE
-        if reason is not None:
-            return PathVerdict(f"{reason}:{language or ''}", language, reason)
-        return PathVerdict(f"{_TEXT}{extension or language or ''}", language, None)
+        return _verdict(reason, language, extension)
 
     def _may_be_wanted(self, language: str | None, extension: str) -> bool:
         if extension:
             candidates = {rule[0] for rule in tables().shared[extension]} | {language}
             return any(map(self.is_wanted, candidates))
         return language is None or self.is_wanted(language)
+
+
+@cache
+def _verdict(reason: Reason | None, language: str | None, extension: str) -> PathVerdict:
+    """Files that the path does not tell apart share one verdict."""
+    if reason is not None:
+        return PathVerdict(f"{reason}:{language or ''}", language, reason)
+    return PathVerdict(f"{_TEXT}{extension or language or ''}", language, None)
 
 
 def name_reason(name: str) -> Reason | None:

@@ -1,4 +1,4 @@
-"""Compile the kernels into their cache, as the set-up scripts do: `python -m ...examine.warm`."""
+"""Fills the cache of compiled kernels: `python -m codelupe_daemon.examine.warm` at set-up."""
 
 from __future__ import annotations
 

@@ -34,34 +34,39 @@ BY_PATH = PathRule(
 
 _AUTO = r"(?:auto|automatically |machine |programmatically )?[- ]?"
 _THING = "(?:file|code|source|class|module|document|header|script|table)"
+_WAS = "(?:is|was|were|are|has been|have been)"
+_BY = rf"(?:code |source |file )?{_AUTO}generated (?:by|from|with|using|on)\b"
 _KEEP_OFF = r"do not (?:edit|modify|change)\b"
 _NEAR = r"[^\n]{0,120}(?:\n[^\n]{0,120}){0,3}"
 _MARKERS = re.compile(
     "|".join(
         (
             r"^[\s\W]{0,12}@generated\b",
-            rf"^[\s\W]{{0,12}}(?:code |source |file )?{_AUTO}generated (?:by|from|with|using|on)\b",
-            rf"\b{_THING}s? (?:is|was|were|are|has been|have been) {_AUTO}generated\b",
+            rf"^[\s\W]{{0,12}}(?-i:(?=[A-Z])){_BY}",
+            rf"(?:\A|^[^\w\n]*\n)[\s\W]{{0,12}}{_BY}",  # in lower case: not within a sentence
+            rf"\b(?:this|these|the following)(?: \w+)? {_THING}s? {_WAS} {_AUTO}generated\b",
+            rf"\b{_THING}s? {_WAS} (?:auto|automatically|machine)[- ]?generated\b",
             r"^[\s\W]{0,12}(?:auto|automatically|machine)[- ]?generated\b[^\n]{0,40}$",
             rf"generated\b{_NEAR}{_KEEP_OFF}",
             rf"{_KEEP_OFF}{_NEAR}generated\b",
             rf"^[\s\W]{{0,12}}{_KEEP_OFF}(?: this file)?(?: by hand| manually| directly)?[\s\W]*$",
         )
     ).encode(),
-    re.MULTILINE,
+    re.MULTILINE | re.IGNORECASE,
 )
-_HINT = re.compile(rb"generat|not edit")
+_HINT = re.compile(rb"generat|not edit", re.IGNORECASE)
 _HEAD_LINES = 40
 _WINDOW_BYTES = 400
 
 
 def _line_of_marker(head: bytes) -> float:
     """Only the surroundings of what may be a marker are looked at closely."""
-    lines = b"\n".join(head.lower().split(b"\n", _HEAD_LINES)[:_HEAD_LINES])
+    lines = b"\n".join(head.split(b"\n", _HEAD_LINES)[:_HEAD_LINES])
     for hint in _HINT.finditer(lines):
         start = lines.rfind(b"\n", 0, hint.start()) + 1
-        if found := _MARKERS.search(lines, start, hint.start() + _WINDOW_BYTES):
-            return float(lines.count(b"\n", 0, found.start()) + 1)
+        before = lines.rfind(b"\n", 0, max(start - 1, 0)) + 1
+        if _MARKERS.search(lines, before, hint.start() + _WINDOW_BYTES):
+            return float(lines.count(b"\n", 0, start) + 1)
     return np.nan
 
 
