@@ -71,7 +71,7 @@ def ingest(
     report.ingested(report.console(stderr=json), tally, interrupted=is_interrupted)
     if is_interrupted:
         raise typer.Exit(130)
-    if tally.failed or tally.consumer:
+    if tally.failed:
         raise typer.Exit(1)
 
 

@@ -28,8 +28,6 @@ class Tally:
     stages: dict[str, float] = field(default_factory=dict)
     waiting: str | None = None
     """A repository that another process visits, and that is waited for."""
-    consumer: str | None = None
-    """Why a consumer did not catch up."""
     started: float = field(default_factory=time.monotonic)
 
     @property

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
-from codelupe_daemon.app.stores import journal, search_index
+from codelupe_daemon.app.consuming import consuming
+from codelupe_daemon.app.stores import journal
 from codelupe_daemon.config import Settings
-from codelupe_daemon.consume import runner
+from codelupe_daemon.consume.runner import Control
 from codelupe_daemon.discover.named import named
 from codelupe_daemon.errors import Rejected
 from codelupe_daemon.examine import Examiner, ExamineSettings
@@ -79,8 +80,10 @@ async def _run(
 ) -> bool:
     pipeline = _pipeline(settings, store, tally)
     sweep(settings.scratch_path)
+    control = Control()
+    pipeline.on_recorded = control.wake
     with _stopped_by_ctrl_c(pipeline) as is_interrupted:
-        async with _consuming(settings, store, pipeline, tally) if consumers else _nothing():
+        async with consuming(settings, store, control) if consumers else _nothing():
             with tally.timed("journal"):
                 await pipeline.run(repos)
         return is_interrupted()
@@ -157,29 +160,6 @@ def _stopped_by_ctrl_c(pipeline: Pipeline) -> Iterator[Callable[[], bool]]:
 @contextlib.asynccontextmanager
 async def _nothing() -> AsyncIterator[None]:
     yield
-
-
-@contextlib.asynccontextmanager
-async def _consuming(
-    settings: Settings, store: Journal, pipeline: Pipeline, tally: Tally
-) -> AsyncIterator[None]:
-    """Keep the consumers going beside the body, and after it until they have caught up."""
-    async with search_index(settings) as index:
-        control = runner.Control()
-        pipeline.on_recorded = control.wake
-        running = asyncio.create_task(
-            runner.run(store, index, owner=this_process(), control=control)
-        )
-        try:
-            yield
-            with tally.timed("catch up"):
-                control.drain()
-                outcome = await running
-        finally:
-            control.stop()
-            running.cancel()
-    if outcome is not runner.Outcome.CAUGHT_UP:
-        tally.consumer = f"search: {outcome.value}"
 
 
 # -- new verdicts on recorded texts -------------------------------------------------------------

@@ -7,17 +7,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+from codelupe_daemon.app.consuming import catch_up
 from codelupe_daemon.app.stores import journal, search_index
 from codelupe_daemon.config import Settings
 from codelupe_daemon.consume import export as exporting
 from codelupe_daemon.consume import runner
 from codelupe_daemon.consume.search_index import SearchIndex
-from codelupe_daemon.errors import Fatal, UsageError
+from codelupe_daemon.errors import Transient, UsageError
 from codelupe_daemon.journal.base import Forgotten, Journal
 from codelupe_daemon.journal.owner import this_process
-
-HELD_POLL_S = 0.5
-HELD_POLLS = 240
 
 
 async def export(
@@ -48,7 +46,11 @@ async def replay(settings: Settings, consumer: str) -> dict[str, Any]:
     if consumer != SearchIndex.name:
         raise UsageError(f"there is no consumer {consumer!r}; this store has: {SearchIndex.name}")
     async with journal(settings) as store, search_index(settings) as index:
-        await _catch_up(store, index, replay=True)
+        control = runner.Control()
+        control.drain()
+        outcome = await runner.run(store, index, owner=this_process(), control=control, replay=True)
+        if outcome is not runner.Outcome.CAUGHT_UP:
+            raise Transient(f"{consumer}: {outcome.value}; end it and run the command again")
         return {"consumer": consumer, "watermark": await index.watermark()}
 
 
@@ -61,7 +63,7 @@ async def forget(settings: Settings, target: str | None, content: str | None) ->
             assert target is not None
             repo, pattern = await _place(store, target)
             forgotten = await store.forget_places(repo, pattern)
-        await _catch_up(store, index, replay=False)
+        await catch_up(settings, store, index)
         await index.erase()
         await store.erase()
         holding = await asyncio.to_thread(
@@ -102,17 +104,3 @@ async def _place(store: Journal, target: str) -> tuple[str, str | None]:
             if repo in known:
                 return repo, "/".join(parts[cut:]) or None
     return target.rstrip("/"), None
-
-
-async def _catch_up(store: Journal, index: SearchIndex, *, replay: bool) -> None:
-    """Run the consumer to the journal's end, waiting while another process runs it."""
-    for _ in range(HELD_POLLS):
-        control = runner.Control()
-        control.drain()
-        outcome = await runner.run(
-            store, index, owner=this_process(), control=control, replay=replay
-        )
-        if outcome is runner.Outcome.CAUGHT_UP:
-            return
-        await asyncio.sleep(HELD_POLL_S)
-    raise Fatal("another process holds the search index: end it and run the command again")

@@ -11,9 +11,9 @@ import orjson
 from codelupe_daemon.app.stores import journal, search_index
 from codelupe_daemon.config import Settings
 from codelupe_daemon.errors import Rejected, UsageError
-from codelupe_daemon.fetch.paths import escape_path
 from codelupe_daemon.journal.base import Journal, OccurrenceRow
 from codelupe_daemon.model import LiveContent
+from codelupe_daemon.paths import escape_path
 
 
 async def status(settings: Settings) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class SearchIndex(Consumer):
         return await self._on_thread(lambda: watermark(self._cx))
 
     async def apply(self, entries: Sequence[Entry], lease: Lease) -> None:
+
         added = [entry for entry in entries if entry.op is Op.ADD and entry.content is not None]
         terms = await asyncio.to_thread(_terms_of, added)
         removed = [entry for entry in entries if entry.op is Op.REMOVE]

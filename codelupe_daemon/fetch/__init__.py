@@ -1,7 +1,6 @@
 """Sources become trees: listed in pages, read in buffers."""
 
 from codelupe_daemon.fetch.opening import open_tree
-from codelupe_daemon.fetch.paths import escape_path, unescape_path
 from codelupe_daemon.fetch.scratch import sweep
 from codelupe_daemon.fetch.tree import Blobs, FetchLimits, Tree
 
@@ -9,8 +8,6 @@ __all__ = [
     "Blobs",
     "FetchLimits",
     "Tree",
-    "escape_path",
     "open_tree",
     "sweep",
-    "unescape_path",
 ]

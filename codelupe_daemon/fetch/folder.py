@@ -21,9 +21,9 @@ import numpy as np
 
 from codelupe_daemon.errors import Rejected
 from codelupe_daemon.fetch.listing import check_count
-from codelupe_daemon.fetch.paths import escape_path, unescape_path
 from codelupe_daemon.fetch.tree import PADDING_BYTES, Blobs, FetchLimits, Problem
 from codelupe_daemon.model import Listed, Reason, Wanted
+from codelupe_daemon.paths import escape_path, unescape_path
 
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FOLDER_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC

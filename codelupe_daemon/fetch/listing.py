@@ -6,9 +6,9 @@ from binascii import unhexlify
 from collections.abc import Iterable, Iterator
 
 from codelupe_daemon.errors import Rejected
-from codelupe_daemon.fetch.paths import escape_path
 from codelupe_daemon.fetch.tree import FetchLimits
 from codelupe_daemon.model import Listed, Reason
+from codelupe_daemon.paths import escape_path
 
 _REASONS = {b"160000": Reason.SUBMODULE, b"120000": Reason.SYMLINK}
 

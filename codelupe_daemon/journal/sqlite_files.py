@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import random
@@ -23,6 +24,9 @@ LOCK_TIMEOUT_S: Final = 60.0
 LOCK_POLL_S: Final = 0.002
 BUSY_TIMEOUT_MS: Final = 30_000
 WAL_LIMIT_BYTES: Final = 64 << 20
+_UNWRITABLE: Final = (
+    "{path} is read-only ({error}): give the right to write it, or name another with --store"
+)
 
 
 def connect(path: Path, *, create: bool = False) -> apsw.Connection:
@@ -137,18 +141,15 @@ def explained(path: Path) -> Iterator[None]:
             f"no room left for {path}: free some space and run the same command again; "
             "what was recorded is kept"
         ) from error
-    except (
-        apsw.ReadOnlyError,
-        apsw.CantOpenError,
-        apsw.PermissionsError,
-        PermissionError,
-    ) as error:
-        raise Fatal(
-            f"cannot write to {path}: {error}; give the right to, or use --store"
-        ) from error
+    except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError) as error:
+        raise Fatal(_UNWRITABLE.format(path=path, error=error)) from error
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise Fatal(
             f"{path} is not a sound database: {error}; restore a backup, or name another --store"
         ) from error
-    except (apsw.IOError, OSError) as error:
+    except OSError as error:
+        if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise Fatal(_UNWRITABLE.format(path=path, error=error.strerror)) from error
+        raise Fatal(f"reading or writing {path} failed: {error}") from error
+    except apsw.IOError as error:
         raise Fatal(f"reading or writing {path} failed: {error}") from error

@@ -30,8 +30,6 @@ def ingested(out: Console, tally: Tally, *, interrupted: bool) -> None:
     out.print(_news(summary))
     for source, reason in tally.failed:
         out.print(Text(f"failed: {source}: {reason}", style="red"))
-    if tally.consumer:
-        out.print(Text(f"not caught up: {tally.consumer}", style="yellow"))
     if interrupted:
         out.print("interrupted: what was read is recorded; run the same command again to go on")
 

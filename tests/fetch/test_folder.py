@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from codelupe_daemon.errors import Rejected
-from codelupe_daemon.fetch import FetchLimits, escape_path, open_tree
+from codelupe_daemon.fetch import FetchLimits, open_tree
 from codelupe_daemon.model import Reason, Repo
+from codelupe_daemon.paths import escape_path
 from tests import builders
 from tests.fetch.conftest import Look, Seen, read_blobs, wanted_of
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codelupe_daemon.fetch import escape_path, unescape_path
+from codelupe_daemon.paths import escape_path, unescape_path
 
 
 @given(st.binary() | st.text().map(str.encode))
