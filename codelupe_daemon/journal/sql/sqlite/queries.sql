@@ -4,6 +4,10 @@ insert into journal (id, op, content_hash, content_chars, language, quality_scor
                      examiner_version, created_at, content)
 values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: put_added
+insert or replace into contents (content_hash, add_id, newest_id, repo_id, path)
+select content_hash, id, id, repo_id, file_path from journal where id > ? and op = 'add';
+
 -- name: put_content
 insert or replace into contents (content_hash, add_id, newest_id, repo_id, path)
 values (?, ?, ?, ?, ?);
