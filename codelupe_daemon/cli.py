@@ -245,8 +245,6 @@ def main() -> None:
     # Rows are many and short-lived, cycles few: a tenth of a run's time was spent looking for them.
     gc.freeze()
     gc.set_threshold(200_000, 50, 100)
-    # The journal's writer asks for the GIL at every row: it must not wait 5 ms for a busy thread.
-    sys.setswitchinterval(0.0005)
     try:
         app()
     except SystemExit as done:

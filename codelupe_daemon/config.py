@@ -42,7 +42,7 @@ class Settings(BaseSettings):
 
     repo_workers: Annotated[int, Field(ge=1, le=64)] = 4
     file_workers: Annotated[int, Field(ge=1, le=256)] = 8
-    record_rows: Count = 500
+    record_rows: Count = 3000
     lease_s: Seconds = 60.0
     wait_s: Seconds = 3600.0
     examine_timeout_s: Seconds = 120.0

@@ -69,7 +69,7 @@ class PipelineLimits:
     repo_workers: int = 4
     file_workers: int = 8
     chunk_files: int = 500
-    record_rows: int = 500
+    record_rows: int = 3000
     attempts: int = 3
     """Visits that may end with the process before the repository is examined in a child."""
 
@@ -254,7 +254,7 @@ class Pipeline:
 
     async def _send_decided(self, state: _InVisit, decided: Sequence[Occurrence]) -> None:
         remaining = iter(decided)
-        while piece := list(islice(remaining, self._limits.record_rows * 4)):
+        while piece := list(islice(remaining, self._limits.record_rows)):
             state.left()
             await self._to_record.put(_Piece(state, self._part(state, piece, {})))
 

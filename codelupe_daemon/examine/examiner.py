@@ -31,6 +31,7 @@ HASH_BYTES = 16
 
 Pack = Callable[[memoryview, Sequence[int], Sequence[int]], list[bytes]]
 Integers = npt.NDArray[np.int64]
+_NOT_WANTED, _BY_CONTENT = -1, -2  # beside the numbers of the analysers
 _UTF8_SURROGATE = 0xED
 LeftOut = tuple[Reason, float | None]
 
@@ -63,6 +64,7 @@ class Examiner:
         self.version = f"{VERSION}.{fingerprint(settings)}"
         self._paths = PathJudge(settings.languages)
         self._settings = settings
+        self._kinds: dict[str, int] = {}
         self._pack = pack
 
     def path_verdict(self, path: str) -> PathVerdict:
@@ -135,18 +137,31 @@ class Examiner:
         languages: list[str | None] = []
         kinds: list[int] = []
         for i, want in enumerate(wanted):
-            language, kind = want.language, -1
+            language, kind = want.language, _NOT_WANTED
             if i not in left_out:
-                extension = shared_extension(want.path_class)
-                if extension or language is None:
+                kind = self._kind_of_class(want)
+                if kind == _BY_CONTENT:
+                    extension = shared_extension(want.path_class)
                     language = _by_text(bytes(texts.slice(i, CONTENT_BYTES)), extension)
-                if self._paths.is_wanted(language):
-                    kind = KIND_OF_LANGUAGE.get(language or "", 0)
-                else:
+                    kind = self._kind_of(language)
+                if kind == _NOT_WANTED:
                     left_out[i] = (Reason.NOT_CODE, None)
             languages.append(language)
             kinds.append(kind)
         return languages, np.array(kinds, np.int64)
+
+    def _kind_of_class(self, want: Wanted) -> int:
+        """Remembered, as there are far fewer classes of paths than files."""
+        kind = self._kinds.get(want.path_class)
+        if kind is None:
+            is_open = want.language is None or shared_extension(want.path_class)
+            kind = _BY_CONTENT if is_open else self._kind_of(want.language)
+            self._kinds[want.path_class] = kind
+        return kind
+
+    def _kind_of(self, language: str | None) -> int:
+        is_wanted = self._paths.is_wanted(language)
+        return KIND_OF_LANGUAGE.get(language or "", 0) if is_wanted else _NOT_WANTED
 
     def _apply_rules(
         self, judged: Integers, table: Integers, texts: _Texts, left_out: dict[int, LeftOut]

@@ -23,7 +23,8 @@ SQL: Final = queries("sqlite")
 LOCK_TIMEOUT_S: Final = 60.0
 LOCK_POLL_S: Final = 0.002
 BUSY_TIMEOUT_MS: Final = 30_000
-WAL_LIMIT_BYTES: Final = 64 << 20
+PAGE_BYTES: Final = 16384
+WAL_LIMIT_BYTES: Final = 64 << 20  # pages of an index are written once a checkpoint, not oftener
 _UNWRITABLE: Final = (
     "{path} is read-only ({error}): give the right to write it, or name another with --store"
 )
@@ -34,11 +35,12 @@ def connect(path: Path, *, create: bool = False) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     cx = apsw.Connection(str(path), flags=flags)
     cx.set_busy_timeout(BUSY_TIMEOUT_MS)
-    cx.execute("pragma page_size = 16384")
+    cx.execute(f"pragma page_size = {PAGE_BYTES}")
     cx.execute("pragma journal_mode = wal")
     cx.execute("pragma synchronous = normal")
     cx.execute("pragma cache_size = -32768")
     cx.execute("pragma temp_store = memory")
+    cx.execute(f"pragma wal_autocheckpoint = {WAL_LIMIT_BYTES // PAGE_BYTES}")
     cx.execute(f"pragma journal_size_limit = {WAL_LIMIT_BYTES}")
     cx.execute("pragma secure_delete = on")
     cx.create_scalar_function("codelupe_text", _text_function, 1, deterministic=True)

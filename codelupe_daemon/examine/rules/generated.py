@@ -54,7 +54,7 @@ _MARKERS = re.compile(
     ).encode(),
     re.MULTILINE | re.IGNORECASE,
 )
-_HINT = re.compile(rb"generat|not edit", re.IGNORECASE)
+_HINT = re.compile(rb"generated|not (?:edit|modify|change)", re.IGNORECASE)
 _HEAD_LINES = 40
 _WINDOW_BYTES = 400
 

@@ -42,8 +42,8 @@ create table occurrences (
     reason       text,
     measured     real,
     examiner_version text not null,
-    primary key (repo_id, path)
-) without rowid;
+    unique (repo_id, path)
+);  -- with rowids: without, each index below would repeat the path, and cost twice the time
 create index occurrences_content on occurrences (content_hash) where content_hash is not null;
 create index occurrences_oid on occurrences (oid) where oid is not null;
 

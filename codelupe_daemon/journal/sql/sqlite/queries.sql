@@ -13,9 +13,13 @@ insert or replace into contents (content_hash, add_id, newest_id, repo_id, path)
 values (?, ?, ?, ?, ?);
 
 -- name: put_occurrence
-insert or replace into occurrences (repo_id, path, oid, path_class, language, content_hash, reason,
-                                    measured, examiner_version)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?);
+insert into occurrences (repo_id, path, oid, path_class, language, content_hash, reason,
+                         measured, examiner_version)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+on conflict (repo_id, path) do update set
+    oid = excluded.oid, path_class = excluded.path_class, language = excluded.language,
+    content_hash = excluded.content_hash, reason = excluded.reason,
+    measured = excluded.measured, examiner_version = excluded.examiner_version;
 
 -- name: live_contents
 select content_hash, add_id, newest_id, repo_id, path
