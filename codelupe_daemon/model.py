@@ -88,6 +88,9 @@ class Visit:
     attempts: int
     is_first: bool
     """No occurrence of the repository was recorded before."""
+    last_commit: bytes | None = None
+    """The commit that is recorded, whole and under `last_version`; None if that is not sure."""
+    last_version: str | None = None
 
 
 class Listed(NamedTuple):

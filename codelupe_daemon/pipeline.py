@@ -10,13 +10,11 @@ import asyncio
 import contextlib
 import os
 from array import array
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -34,7 +32,6 @@ from codelupe_daemon.model import (
     Listed,
     Occurrence,
     Part,
-    Reason,
     Repo,
     Verdict,
     Visit,
@@ -44,8 +41,6 @@ from codelupe_daemon.plan import inherit, plan_page
 from codelupe_daemon.tally import Tally
 
 T = TypeVar("T")
-Counts = Counter[Reason | None]
-"""Files by the reason against them; None counts the accepted."""
 RECORD_WAIT_S = 0.02
 RETIRE_PAGE = 2000
 
@@ -79,8 +74,11 @@ class _InVisit:
     """A visit under way: how much of it is still on its way to the journal."""
 
     visit: Visit
-    commit: bytes | None
+    commit: bytes | None = None
+    is_listed_whole: bool = False
     path_hashes: array[int] = field(default_factory=lambda: array("Q"))
+    gone: list[str] = field(default_factory=list)
+    files_sent: int = 0
     on_the_way: int = 0
     passing: int = 0
     error: Rejected | None = None
@@ -115,8 +113,8 @@ def _path_hash(path: str) -> int:
     return xxhash.xxh3_64_intdigest(path.encode())
 
 
-def _counts(occurrences: Sequence[Occurrence]) -> Counts:
-    return Counter([occurrence.reason for occurrence in occurrences])
+def _slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 class Interrupted(Rejected):
@@ -192,10 +190,11 @@ class Pipeline:
 
     async def _visit(self, repo: Repo) -> None:
         visit = await self._frontier.claim(repo, self._tally.waiting_for)
+        state = _InVisit(visit)
         async with self._frontier.held(visit):
             try:
                 async with self._opened(repo) as tree:
-                    state = _InVisit(visit, tree.commit)
+                    state.commit = tree.commit
                     await self._read(state, tree)
                 await self._finish(state, repo)
             except StaleVisit:
@@ -205,7 +204,14 @@ class Pipeline:
                 await self._journal.release(
                     visit, "due" if is_stopped else "failed", rejected.reason
                 )
+                await self._count(state)
                 raise
+        await self._count(state)
+
+    async def _count(self, state: _InVisit) -> None:
+        """Into the summary goes what is recorded, not what was on its way."""
+        counts = await self._journal.reason_counts(state.visit.repo_id)
+        self._tally.visited(counts, state.files_sent)
 
     @contextlib.asynccontextmanager
     async def _opened(self, repo: Repo) -> AsyncIterator[Tree]:
@@ -220,7 +226,7 @@ class Pipeline:
     async def _read(self, state: _InVisit, tree: Tree) -> None:
         """List, sort out, read: everything listed is on its way to the journal afterwards."""
         waiting: list[Wanted] = []
-        async for page in self._each("list", tree.pages()):
+        async for page in self._listing(state, tree):
             waiting += await self._sort_out(state, page)
             while len(waiting) >= self._limits.chunk_files:
                 await self._read_chunk(state, tree, waiting[: self._limits.chunk_files])
@@ -231,6 +237,22 @@ class Pipeline:
             await state.drained.wait()
         if state.error is not None:
             raise state.error
+
+    async def _listing(self, state: _InVisit, tree: Tree) -> AsyncIterator[list[Listed]]:
+        """What may have changed: the difference to the last complete visit, or everything."""
+        since, changes = state.visit.last_commit, None
+        if since is not None and state.visit.last_version == self._examiner.version:
+            changes = await self._fetch(partial(tree.changes, since))
+        if changes is None:
+            state.is_listed_whole = True
+            async for page in self._each("list", tree.pages()):
+                if not state.visit.is_first:
+                    state.path_hashes.extend(_path_hash(listed.path) for listed in page)
+                yield page
+        else:
+            async for change in self._each("list", changes):
+                state.gone += change.gone
+                yield change.listed
 
     async def _sort_out(self, state: _InVisit, page: list[Listed]) -> list[Wanted]:
         """Send on what needs no reading; what does is returned."""
@@ -245,18 +267,14 @@ class Pipeline:
             )
             oids = [oid for oid, _ in plan.wanted]
             plan = inherit(plan, await self._journal.known_oids(oids, version))
-        if not state.visit.is_first:
-            state.path_hashes.extend(map(_path_hash, paths))
-        self._tally.listed(len(page), plan.unchanged)
-        self._tally.judged(_counts(plan.decided))
+        self._tally.files_found += len(page)
         await self._send_decided(state, plan.decided)
         return list(plan.wanted.values())
 
     async def _send_decided(self, state: _InVisit, decided: Sequence[Occurrence]) -> None:
-        remaining = iter(decided)
-        while piece := list(islice(remaining, self._limits.record_rows)):
+        for piece in _slices(decided, self._limits.record_rows):
             state.left()
-            await self._to_record.put(_Piece(state, self._part(state, piece, {})))
+            await self._send(state, self._part(state, piece, {}))
 
     async def _read_chunk(self, state: _InVisit, tree: Tree, chunk: list[Wanted]) -> None:
         async for wanted, blobs in self._each("read", tree.read(chunk)):
@@ -268,24 +286,29 @@ class Pipeline:
             await self._to_examine.put(_Chunk(state, wanted, blobs))
 
     async def _finish(self, state: _InVisit, repo: Repo) -> None:
+        visit = state.visit
         if state.passing:
             raise Rejected(
                 f"incomplete: {state.passing} files could not be read, see `codelupe why`"
             )
         with self._tally.timed("finish"):
-            if not state.visit.is_first:
-                await self._retire_gone(state)
+            await self._retire_gone(state)
             self._tally.recorded(
-                await self._journal.finish(state.visit, state.commit, repo.standing)
+                await self._journal.finish(
+                    visit, state.commit, repo.standing, self._examiner.version
+                )
             )
         self.on_recorded()
 
     async def _retire_gone(self, state: _InVisit) -> None:
-        """Every listed path has an occurrence by now: where there are more, some are gone."""
-        listed = np.unique(np.frombuffer(state.path_hashes, np.uint64))
         visit, after = state.visit, ""
-        if await self._journal.path_count(visit.repo_id) == len(listed):
+        for paths in _slices(state.gone, RETIRE_PAGE):
+            await self._journal.retire(visit, paths)
+        if not state.is_listed_whole or visit.is_first:
             return
+        listed = np.unique(np.frombuffer(state.path_hashes, np.uint64))
+        if sum((await self._journal.reason_counts(visit.repo_id)).values()) == len(listed):
+            return  # every listed path has an occurrence by now, so no other has
         while paths := await self._journal.paths(visit.repo_id, after, RETIRE_PAGE):
             after = paths[-1]
             hashes = np.array([_path_hash(path) for path in paths], np.uint64)
@@ -297,13 +320,17 @@ class Pipeline:
     async def _examine(self) -> None:
         while (chunk := await self._to_examine.get()) is not None:
             with self._tally.timed("examine"):
-                part, counts = await self._on(self._examining, partial(self._judge, chunk))
-            chunk.of.passing += sum(counts[reason] for reason in PASSING_REASONS)
-            self._tally.judged(counts)
+                part = await self._on(self._examining, partial(self._judge, chunk))
             self._tally.read_bytes += int(chunk.blobs.sizes.clip(min=0).sum())
-            await self._to_record.put(_Piece(chunk.of, part))
+            await self._send(chunk.of, part)
 
-    def _judge(self, chunk: _Chunk) -> tuple[Part, Counts]:
+    async def _send(self, state: _InVisit, part: Part) -> None:
+        state.files_sent += len(part.occurrences)
+        state.passing += sum(o.reason in PASSING_REASONS for o in part.occurrences)
+        self._tally.files_judged += len(part.occurrences)
+        await self._to_record.put(_Piece(state, part))
+
+    def _judge(self, chunk: _Chunk) -> Part:
         """On a thread: the verdicts, spread over all places that asked for them."""
         is_feared = chunk.of.visit.attempts > self._limits.attempts
         judge: Judges = self._quarantined if is_feared else self._examiner
@@ -325,7 +352,7 @@ class Pipeline:
                 )
                 for path in wanted.paths
             )  # fmt: skip
-        return self._part(chunk.of, occurrences, contents), _counts(occurrences)
+        return self._part(chunk.of, occurrences, contents)
 
     def _part(
         self, state: _InVisit, occurrences: Sequence[Occurrence], contents: dict[bytes, Content]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from codelupe_daemon.journal.base import Known, same_listing
-from codelupe_daemon.model import Listed, Occurrence, PathVerdict, Reason, Wanted
+from codelupe_daemon.model import Listed, Occurrence, PathVerdict, Wanted
 
 Key = tuple[bytes, str]
 """oid and path_class: what a verdict depends on, under one examiner version."""
@@ -19,8 +18,6 @@ class Plan(NamedTuple):
     decided: list[Occurrence]
     """To be recorded without reading anything."""
     wanted: dict[Key, Wanted]
-    unchanged: Counter[Reason | None]
-    """Files recorded under the same verdict, by its reason; None is accepted."""
 
 
 def plan_page(
@@ -30,13 +27,12 @@ def plan_page(
     examiner_version: str,
 ) -> Plan:
     """Sort out a page; what is recorded under the same verdict appears nowhere in the plan."""
-    plan = Plan([], {}, Counter())
+    plan = Plan([], {})
     for listed in page:
         path, oid, reason, measured = listed
         path_class, language, path_reason, path_measured = path_verdict(path)
         before = known.get(path)
         if before is not None and _stands(before, listed, path_class, examiner_version):
-            plan.unchanged[before.reason] += 1
             continue
         if reason is None and path_reason is None and oid is not None:
             _want(plan.wanted, oid, path_class, language, path)
@@ -77,4 +73,4 @@ def inherit(plan: Plan, verdicts: Mapping[Key, Known]) -> Plan:
                 for path in same.paths
             )  # fmt: skip
     wanted = {key: same for key, same in plan.wanted.items() if key not in verdicts}
-    return plan._replace(decided=decided, wanted=wanted)
+    return Plan(decided, wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,9 @@ class Tally:
     sources: int = 0
     done: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    files_found: int = 0
+    """Listed so far, `files_judged` of them on their way to the journal or there."""
+    files_judged: int = 0
     files_listed: int = 0
     files_known: int = 0
     files_accepted: int = 0
@@ -33,10 +36,6 @@ class Tally:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.started
-
-    @property
-    def files_recorded(self) -> int:
-        return self.files_accepted + self.reasons.total()
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -55,13 +54,11 @@ class Tally:
     def waiting_for(self, full_name: str) -> None:
         self.waiting = full_name
 
-    def listed(self, files: int, unchanged: Counter[Reason | None]) -> None:
-        self.files_listed += files
-        self.files_known += unchanged.total()
-        self.judged(unchanged)
-
-    def judged(self, counts: Counter[Reason | None]) -> None:
-        """Files by the reason against them; None counts the accepted."""
+    def visited(self, counts: Mapping[Reason | None, int], files_sent: int) -> None:
+        """Count a repository as it is recorded now; `files_sent` of its files were judged anew."""
+        listed = sum(counts.values())
+        self.files_listed += listed
+        self.files_known += max(listed - files_sent, 0)
         for reason, files in counts.items():
             if reason is None:
                 self.files_accepted += files

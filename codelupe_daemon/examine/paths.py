@@ -9,7 +9,7 @@ from codelupe_daemon.examine.language import by_name, is_programming, tables
 from codelupe_daemon.examine.rules import PATH_RULES
 from codelupe_daemon.model import PathVerdict, Reason
 
-_REMEMBERED = 100_000
+_REMEMBERED = 10_000
 _TEXT = "text:"
 _NAMES = frozenset().union(*(rule.names for rule in PATH_RULES))
 _ENDINGS = tuple(ending for rule in PATH_RULES for ending in rule.endings)

@@ -2,10 +2,11 @@
 
 from codelupe_daemon.fetch.opening import open_tree
 from codelupe_daemon.fetch.scratch import sweep
-from codelupe_daemon.fetch.tree import Blobs, FetchLimits, Tree
+from codelupe_daemon.fetch.tree import Blobs, Changes, FetchLimits, Tree
 
 __all__ = [
     "Blobs",
+    "Changes",
     "FetchLimits",
     "Tree",
     "open_tree",

@@ -64,6 +64,9 @@ class FolderTree:
         if page:
             yield page
 
+    def changes(self, since: bytes) -> None:  # noqa: ARG002 - a folder has no commits
+        return None
+
     def read(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Sequence[Wanted], Blobs]]:
         start = 0
         while start < len(wanted):

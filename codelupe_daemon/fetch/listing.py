@@ -1,4 +1,4 @@
-"""`git ls-tree -r -z` as a stream of pages."""
+"""`git ls-tree -r -z` and `git diff-tree -r -z` as streams of pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from binascii import unhexlify
 from collections.abc import Iterable, Iterator
 
 from codelupe_daemon.errors import Rejected
-from codelupe_daemon.fetch.tree import FetchLimits
+from codelupe_daemon.fetch.tree import Changes, FetchLimits
 from codelupe_daemon.model import Listed, Reason
 from codelupe_daemon.paths import escape_path
 
@@ -26,6 +26,24 @@ def pages(blocks: Iterable[bytes], limits: FetchLimits) -> Iterator[list[Listed]
             page, page_bytes = [], 0
     check_count(count + len(page), limits)
     if page:
+        yield page
+
+
+def changes(blocks: Iterable[bytes], limits: FetchLimits) -> Iterator[Changes]:
+    """Cut `git diff-tree -r -z` into pages: `:mode mode id id status`, then the path."""
+    header = b""
+    for records in _whole_records(blocks, limits.max_path_bytes):
+        page = Changes([], [])
+        for record in records:
+            if not header:
+                header = record
+                continue
+            _, mode, _, oid, status = header.split(b" ")
+            if status == b"D":
+                page.gone.append(escape_path(record))
+            else:
+                page.listed.append(_entry(mode, oid, record, limits.max_depth))
+            header = b""
         yield page
 
 
@@ -49,9 +67,13 @@ def _whole_records(blocks: Iterable[bytes], max_path_bytes: int) -> Iterator[lis
 def _listed(record: bytes, max_depth: int) -> Listed:
     """From `100644 blob <hex id>\\t<path>`."""
     tab = record.index(b"\t")
-    oid = unhexlify(record[record.rindex(b" ", 0, tab) + 1 : tab])
-    path = escape_path(record[tab + 1 :])
+    oid = record[record.rindex(b" ", 0, tab) + 1 : tab]
+    return _entry(record[:6], oid, record[tab + 1 :], max_depth)
+
+
+def _entry(mode: bytes, hex_oid: bytes, raw_path: bytes, max_depth: int) -> Listed:
+    oid, path = unhexlify(hex_oid), escape_path(raw_path)
     depth = path.count("/") if len(path) > 2 * max_depth else 0
     if depth > max_depth:
         return Listed(path, oid, Reason.TOO_DEEP, depth)
-    return Listed(path, oid, _REASONS.get(record[:6]))
+    return Listed(path, oid, _REASONS.get(mode))

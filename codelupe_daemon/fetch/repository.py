@@ -12,8 +12,8 @@ import numpy as np
 
 from codelupe_daemon.fetch import listing
 from codelupe_daemon.fetch.batch import MISSING, OTHER_TYPE, Batch, map_batch
-from codelupe_daemon.fetch.tree import Blobs, FetchLimits, Problem, no_blobs
-from codelupe_daemon.git import Git
+from codelupe_daemon.fetch.tree import Blobs, Changes, FetchLimits, Problem, no_blobs
+from codelupe_daemon.git import Git, GitFailed
 from codelupe_daemon.model import Listed, Reason, Wanted
 
 _HEADER_BYTES = 100
@@ -43,6 +43,17 @@ class GitTree:
             return
         blocks = self.git.stream("ls-tree", "-r", "-z", "--full-tree", self.commit.hex())
         yield from listing.pages(blocks, self.limits)
+
+    def changes(self, since: bytes) -> Iterator[Changes] | None:
+        if self.commit is None:
+            return None
+        trees = (f"{since.hex()}^{{tree}}", f"{self.commit.hex()}^{{tree}}")
+        try:
+            self.git.capture("rev-parse", "--verify", "-q", trees[0])
+        except GitFailed:
+            return None  # a shallow clone, or history that was rewritten and collected
+        blocks = self.git.stream("diff-tree", "-r", "-z", "--raw", "--no-renames", *trees)
+        return listing.changes(blocks, self.limits)
 
     def read(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Sequence[Wanted], Blobs]]:
         for start in range(0, len(wanted), self.limits.batch_files):

@@ -52,6 +52,14 @@ class Blobs(NamedTuple):
     problems: Mapping[int, Problem]
 
 
+class Changes(NamedTuple):
+    """A page of what is different from an earlier commit."""
+
+    listed: list[Listed]
+    """What is new or another now."""
+    gone: list[str]
+
+
 class Tree(Protocol):
     """One source at one moment. Methods block, and may be called from any thread."""
 
@@ -63,6 +71,12 @@ class Tree(Protocol):
         """Everything listed, in byte order of the raw paths, a page at a time.
 
         Raises `Rejected` where the listing cannot be completed.
+        """
+
+    def changes(self, since: bytes) -> Iterator[Changes] | None:
+        """What differs from an earlier commit; None where that one cannot be compared with.
+
+        Raises `Rejected` where the comparison cannot be completed.
         """
 
     def read(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Sequence[Wanted], Blobs]]:

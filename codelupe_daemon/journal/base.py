@@ -189,17 +189,22 @@ class Journal(ABC):
         """Recorded paths of a repository in byte order, after `after`."""
 
     @abstractmethod
-    async def path_count(self, repo_id: int) -> int:
-        """How many paths of the repository are recorded."""
+    async def reason_counts(self, repo_id: int) -> dict[Reason | None, int]:
+        """Recorded files of the repository by the reason against them; None is accepted."""
 
     @abstractmethod
     async def retire(self, visit: Visit, paths: Sequence[str]) -> None:
         """Forget paths that a complete listing no longer shows; `finish` decides on their texts."""
 
     @abstractmethod
-    async def finish(self, visit: Visit, commit: bytes | None, standing: Standing) -> Recorded:
-        """End a complete visit: its standing counts from now on, places that changed are moved,
-        contents that stand nowhere any more are removed."""
+    async def finish(
+        self, visit: Visit, commit: bytes | None, standing: Standing, examiner_version: str
+    ) -> Recorded:
+        """End a complete visit, all of it judged by `examiner_version`: its standing counts from
+        now on, places that changed are moved, contents that stand nowhere are removed.
+
+        The next visit is told `commit` and version, and may list only what changed since.
+        """
 
     # -- readers ----------------------------------------------------------------------------
 
@@ -208,7 +213,10 @@ class Journal(ABC):
 
     @abstractmethod
     async def read(self, after_id: int, limit: int) -> list[Entry]:
-        """The next rows in commit order; no row is ever missed or seen twice."""
+        """The next rows in commit order, none of them ever missed or seen twice.
+
+        Long texts make a page shorter than `limit`; an empty one is the end.
+        """
 
     @abstractmethod
     async def live(self, after_id: int, limit: int, *, content: bool = True) -> list[LiveContent]:

@@ -33,7 +33,7 @@ from codelupe_daemon.journal.base import (
 )
 from codelupe_daemon.journal.owner import is_alive
 from codelupe_daemon.journal.sqlite_files import first, query, run, run_many, value
-from codelupe_daemon.model import Entry, LiveContent, Part, Recorded, Repo, Standing, Visit
+from codelupe_daemon.model import Entry, LiveContent, Part, Reason, Recorded, Repo, Standing, Visit
 
 T = TypeVar("T")
 READERS = 4
@@ -58,7 +58,7 @@ class SqliteJournal(Journal):
     def _open(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with files.writers_lock(self._path):
-            cx = files.connect(self._path, create=True)
+            cx = files.connect(self._path, create=True, cache_kib=files.WRITE_CACHE_KIB)
             self._opened.append(cx)
             self._connections.cx = cx
             files.migrate(cx, self._path)
@@ -170,14 +170,16 @@ class SqliteJournal(Journal):
             lambda cx: [row[0] for row in query(cx, "paths", (repo_id, after, limit))]
         )
 
-    async def path_count(self, repo_id: int) -> int:
-        count: int = await self._read(lambda cx: value(cx, "path_count", (repo_id,)))
-        return count
+    async def reason_counts(self, repo_id: int) -> dict[Reason | None, int]:
+        rows = await self._read(lambda cx: list(query(cx, "reason_counts", (repo_id,))))
+        return {reason and Reason(reason): files for reason, files in rows}
 
     async def retire(self, visit: Visit, paths: Sequence[str]) -> None:
         await self._write(partial(writing.retire, visit=visit, paths=paths))
 
-    async def finish(self, visit: Visit, commit: bytes | None, standing: Standing) -> Recorded:
+    async def finish(
+        self, visit: Visit, commit: bytes | None, standing: Standing, examiner_version: str
+    ) -> Recorded:
         await self._write(
             partial(writing.restate_repository, visit=visit, standing=standing, commit=commit)
         )
@@ -185,7 +187,7 @@ class SqliteJournal(Journal):
         while more:
             page, more = await self._write(partial(writing.settle_page, visit=visit))
             recorded += page
-        await self._write(partial(writing.complete, visit=visit))
+        await self._write(partial(writing.complete, visit=visit, version=examiner_version))
         return recorded
 
     # -- readers ----------------------------------------------------------------------------
@@ -297,7 +299,7 @@ def _register(cx: apsw.Connection, repo: Repo) -> int:
 
 def _claim(cx: apsw.Connection, repo_id: int, owner: str, lease_s: float) -> Visit | None:
     row = first(cx, "lease_of", (repo_id,))
-    full_name, attempts, holder, epoch, until = row
+    full_name, attempts, holder, epoch, until, head, version = row
     now = time.time()
     if holder is not None and until > now and is_alive(holder):
         return None
@@ -305,4 +307,6 @@ def _claim(cx: apsw.Connection, repo_id: int, owner: str, lease_s: float) -> Vis
         cx, "select exists (select 1 from occurrences where repo_id = ?)", (repo_id,)
     )
     run(cx, "take_lease", (owner, now + lease_s, repo_id))
-    return Visit(repo_id, full_name, epoch + 1, attempts + 1, is_first)
+    return Visit(
+        repo_id, full_name, epoch + 1, attempts + 1, is_first, head if version else None, version
+    )

@@ -24,21 +24,25 @@ LOCK_TIMEOUT_S: Final = 60.0
 LOCK_POLL_S: Final = 0.002
 BUSY_TIMEOUT_MS: Final = 30_000
 PAGE_BYTES: Final = 16384
+READ_CACHE_KIB: Final = 4 << 10  # of each reader; the system caches the file for all of them
+WRITE_CACHE_KIB: Final = 32 << 10
 WAL_LIMIT_BYTES: Final = 64 << 20  # pages of an index are written once a checkpoint, not oftener
 _UNWRITABLE: Final = (
     "{path} is read-only ({error}): give the right to write it, or name another with --store"
 )
 
 
-def connect(path: Path, *, create: bool = False) -> apsw.Connection:
-    """A configured connection; with `create` the file and its schema are made or brought up."""
+def connect(
+    path: Path, *, create: bool = False, cache_kib: int = READ_CACHE_KIB
+) -> apsw.Connection:
+    """A configured connection; with `create` the file is made where there is none."""
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     cx = apsw.Connection(str(path), flags=flags)
     cx.set_busy_timeout(BUSY_TIMEOUT_MS)
     cx.execute(f"pragma page_size = {PAGE_BYTES}")
     cx.execute("pragma journal_mode = wal")
     cx.execute("pragma synchronous = normal")
-    cx.execute("pragma cache_size = -32768")
+    cx.execute(f"pragma cache_size = -{cache_kib}")
     cx.execute("pragma temp_store = memory")
     cx.execute(f"pragma wal_autocheckpoint = {WAL_LIMIT_BYTES // PAGE_BYTES}")
     cx.execute(f"pragma journal_size_limit = {WAL_LIMIT_BYTES}")

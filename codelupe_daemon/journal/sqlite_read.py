@@ -30,6 +30,7 @@ from codelupe_daemon.model import (
 )
 
 PAGE = 1000
+PAGE_CHARS = 16 << 20
 Row = tuple[Any, ...]
 
 
@@ -71,14 +72,22 @@ def _known(row: Sequence[Any]) -> Known:
 
 
 def entries(cx: apsw.Connection, after_id: int, limit: int) -> list[Entry]:
-    return [
-        Entry(
-            row[0], Op(row[1]), row[2], unpack(row[3]), row[4], row[5], row[6], _bytes(row[7]),
-            row[8], Place(row[9], row[10], row[11], row[12], row[13]), Standing(*row[14:18]),
-            row[18], row[19],
-        )
-        for row in query(cx, "entries", (after_id, limit))
-    ]  # fmt: skip
+    """Fewer than `limit` where their texts are long: a page is held in memory."""
+    page: list[Entry] = []
+    chars = 0
+    for row in query(cx, "entries", (after_id, limit)):
+        chars += row[4]
+        if page and chars > PAGE_CHARS:
+            break
+        page.append(_entry(row))
+    return page
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(
+        row[0], Op(row[1]), row[2], unpack(row[3]), row[4], row[5], row[6], _bytes(row[7]),
+        row[8], Place(*row[9:14]), Standing(*row[14:18]), row[18], row[19],
+    )  # fmt: skip
 
 
 def _bytes(text: str | None) -> bytes | None:

@@ -320,10 +320,10 @@ def settle_page(cx: apsw.Connection, visit: Visit) -> tuple[Recorded, bool]:
     return transaction.flush(), len(rows) == PAGE
 
 
-def complete(cx: apsw.Connection, visit: Visit) -> None:
+def complete(cx: apsw.Connection, visit: Visit, version: str) -> None:
     """The visit is done and the repository free."""
     check_lease(cx, visit)
-    run(cx, "complete_visit", {"id": visit.repo_id, "now": int(time.time())})
+    run(cx, "complete_visit", {"id": visit.repo_id, "now": int(time.time()), "version": version})
 
 
 def forget_places(cx: apsw.Connection, repo: str, pattern: str | None) -> Forgotten:

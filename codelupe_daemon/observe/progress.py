@@ -49,8 +49,8 @@ def line(tally: Tally) -> str:
     ended = len(tally.done) + len(tally.failed)
     parts = [
         f"{ended}/{tally.sources} sources",
-        f"{tally.files_recorded:,} of {tally.files_listed:,} files",
-        f"{tally.files_recorded / max(tally.seconds, 0.1):,.0f} files/s",
+        f"{tally.files_judged:,} of {tally.files_found:,} files",
+        f"{tally.files_judged / max(tally.seconds, 0.1):,.0f} files/s",
     ]
     if 0 < ended < tally.sources:
         eta_s = tally.seconds / ended * (tally.sources - ended)

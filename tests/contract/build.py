@@ -130,7 +130,7 @@ class Ingest:
         recorded = await self.journal.paths(visit.repo_id, "", 100_000)
         gone = [path for path in recorded if path not in listed]
         await self.journal.retire(visit, gone)
-        return await self.journal.finish(visit, COMMIT, standing)
+        return await self.journal.finish(visit, COMMIT, standing, self.examiner)
 
     async def complete(self, what: Repo | str, files: Files) -> Recorded:
         """A whole visit: these are now the repository's files."""

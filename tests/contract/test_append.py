@@ -140,7 +140,7 @@ async def test_a_folder_without_commits_is_recorded_too(journal: Journal, ingest
     folder = Repo("/srv/code", "/srv/code", Standing("MIT"), is_local=True)
     visit = await ingest.begin(folder)
     await journal.append([part(journal, visit, {"a.py": A})._replace(commit=None)])
-    await journal.finish(visit, None, folder.standing)
+    await journal.finish(visit, None, folder.standing, EXAMINER)
     [live] = await all_live(journal)
     assert live.place == Place(visit.repo_id, "/srv/code", "a.py", None, oid_of(A))
 
@@ -244,7 +244,7 @@ async def test_paths_page_in_byte_order(journal: Journal, ingest: Ingest) -> Non
     assert await journal.paths(visit.repo_id, "", 100) == in_order
     assert await journal.paths(visit.repo_id, "a.py", 2) == ["a/b", "ä"]
     assert await journal.paths(visit.repo_id, in_order[-1], 2) == []
-    assert await journal.path_count(visit.repo_id) == len(names)
+    assert sum((await journal.reason_counts(visit.repo_id)).values()) == len(names)
 
 
 async def test_a_returning_content_without_its_text_is_completed(

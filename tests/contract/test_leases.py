@@ -12,6 +12,7 @@ from tests.contract.build import (
     COMMIT,
     DEAD,
     ELSEWHERE,
+    EXAMINER,
     EXPIRED_S,
     LEASE_S,
     Ingest,
@@ -150,7 +151,7 @@ async def test_a_stale_visit_cannot_end_or_go_on(journal: Journal, ingest: Inges
     stale, fresh = await taken_over(ingest)
     for attempt in (
         journal.retire(stale, ["x.py"]),
-        journal.finish(stale, COMMIT, Standing("MIT", 9)),
+        journal.finish(stale, COMMIT, Standing("MIT", 9), EXAMINER),
         journal.renew(stale, LEASE_S),
     ):
         with pytest.raises(StaleVisit):

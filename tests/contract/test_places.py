@@ -8,7 +8,7 @@ import pytest
 
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.model import Op, Repo, Standing, license_class, place_key
-from tests.contract.build import Ingest, all_live, hash_of, part, repo, text, where
+from tests.contract.build import EXAMINER, Ingest, all_live, hash_of, part, repo, text, where
 
 A, B = text("a"), text("b")
 
@@ -152,7 +152,7 @@ async def test_the_verdict_of_a_content_is_that_of_its_place(
         visit = await ingest.begin(one)
         language = "C" if one is as_c else "C++"
         await journal.append([ingest.part(visit, {"a.h": A}, language=language)])
-        await journal.finish(visit, None, one.standing)
+        await journal.finish(visit, None, one.standing, EXAMINER)
     [live] = await all_live(journal)
     assert (where(live), live.language) == ("b/cpp/a.h", "C++")
 

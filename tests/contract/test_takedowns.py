@@ -6,7 +6,7 @@ import pytest
 
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.model import Op, Reason, Standing
-from tests.contract.build import COMMIT, DEAD, Ingest, all_live, hash_of, repo, text
+from tests.contract.build import COMMIT, DEAD, EXAMINER, Ingest, all_live, hash_of, repo, text
 
 A, B, C = text("a"), text("b"), text("c")
 
@@ -238,7 +238,7 @@ async def test_a_crashed_visit_does_not_bring_it_back(journal: Journal, ingest: 
     await ingest.record(dead, {"a.py": A})
     await journal.forget_content(hash_of(A))
     visit = await ingest.begin("a/a")
-    await journal.finish(visit, COMMIT, Standing())
+    await journal.finish(visit, COMMIT, Standing(), EXAMINER)
     assert await ingest.live() == {}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.model import Op, Reason, Standing
-from tests.contract.build import DEAD, Ingest, all_live, hash_of, repo, text
+from tests.contract.build import COMMIT, DEAD, EXAMINER, Ingest, all_live, hash_of, repo, text
 
 A, B, C = text("a"), text("b"), text("c")
 UNREADABLE = Reason.UNREADABLE
@@ -94,7 +94,7 @@ async def test_a_retired_path_takes_its_text_only_at_the_end(
     await journal.retire(visit, ["a.py", "never-there.py"])
     assert await ingest.live() == {A: "a/a/a.py"}
     assert await journal.paths(visit.repo_id, "", 9) == []
-    await journal.finish(visit, None, Standing())
+    await journal.finish(visit, None, Standing(), EXAMINER)
     assert await ingest.live() == {}
 
 
@@ -201,3 +201,16 @@ async def test_ops_replay_to_the_live_contents(journal: Journal, ingest: Ingest)
         else:
             stands[entry.content_hash] = f"{entry.place.repo}/{entry.place.path}"
     assert stands == {hash_of(source): at for source, at in (await ingest.live()).items()}
+
+
+async def test_the_next_visit_knows_the_last_complete_one(ingest: Ingest) -> None:
+    """Only what changed needs listing then; after an interrupted visit nothing is sure."""
+    await ingest.complete("r/one", {"a.py": A})
+    visit = await ingest.begin("r/one")
+    assert (visit.last_commit, visit.last_version) == (COMMIT, ingest.examiner)
+    await ingest.record(visit, {"a.py": B})
+    await ingest.journal.release(visit, "failed", "the network went away")
+    again = await ingest.begin("r/one")
+    assert (again.last_commit, again.last_version) == (None, None)
+    await ingest.end(again, {"a.py": A}, Standing())
+    assert (await ingest.begin("r/one")).last_commit == COMMIT

@@ -193,3 +193,21 @@ def test_pieces_stay_below_their_limit(tmp_path: Path, look: Look) -> None:
     assert seen.problems == {"large": (Reason.TOO_LARGE, 30_000)}
     del files[b"large"]
     assert seen.contents == {path.decode(): content for path, content in files.items()}
+
+
+def test_changes_since_an_earlier_commit(tmp_path: Path) -> None:
+    git_dir = builders.repo(tmp_path / "r", {b"a": b"1", b"d/b": b"2", b"d/gone": b"3", b"t": b"4"})
+    before = builders.git(git_dir, "rev-parse", "HEAD").decode().strip()
+    builders.commit(git_dir, [(b"a", b"1"), (b"d/b", b"22"), (b"n\n", b"5"), (b"t", b"a")],
+                    {b"t": "120000"})  # fmt: skip
+    local = Repo(str(git_dir), str(git_dir), is_local=True)
+    with open_tree(local, FetchLimits(), tmp_path / "scratch") as tree:
+        pages = tree.changes(bytes.fromhex(before))
+        assert pages is not None
+        changes = list(pages)
+        listed = {entry.path: entry for change in changes for entry in change.listed}
+        whole = {entry.path: entry for page in tree.pages() for entry in page}
+        assert listed == {path: whole[path] for path in ("d/b", "n\\x0a", "t")}
+        assert listed["t"].reason is Reason.SYMLINK
+        assert [path for change in changes for path in change.gone] == ["d/gone"]
+        assert tree.changes(bytes(20)) is None

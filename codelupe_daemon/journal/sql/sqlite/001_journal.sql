@@ -65,6 +65,7 @@ create table repositories (
     pushed_at   integer,
     file_count  integer not null default 0,
     head        blob,
+    examined_by text,  -- the version that judged all of `head`; null from a claim until a visit ends
     state       text not null,
     reason      text,
     attempts    integer not null default 0,

@@ -74,14 +74,15 @@ update repositories set license = :license, stars = :stars, forks = :forks, push
 where id = :id and not exists (select 1 from occurrences where repo_id = :id);
 
 -- name: lease_of
-select full_name, attempts, lease_owner, lease_epoch, lease_until from repositories where id = ?;
+select full_name, attempts, lease_owner, lease_epoch, lease_until, head, examined_by
+from repositories where id = ?;
 
 -- name: has_occurrences
 select exists (select 1 from occurrences where repo_id = ?);
 
 -- name: take_lease
 update repositories set state = 'visiting', attempts = attempts + 1, lease_owner = ?,
-    lease_epoch = lease_epoch + 1, lease_until = ? where id = ?;
+    lease_epoch = lease_epoch + 1, lease_until = ?, examined_by = null where id = ?;
 
 -- name: renew_lease
 update repositories set lease_until = ? where id = ? and lease_epoch = ?;
@@ -92,7 +93,7 @@ update repositories set state = ?, reason = ?, attempts = 0, lease_owner = null,
 
 -- name: complete_visit
 update repositories set state = 'done', reason = null, attempts = 0, lease_owner = null,
-    lease_until = null, due_at = null, visited_at = :now,
+    lease_until = null, due_at = null, visited_at = :now, examined_by = :version,
     file_count = (select count(*) from occurrences where repo_id = :id) where id = :id;
 
 -- name: restate
@@ -112,8 +113,8 @@ select oid, path_class, examiner_version, content_hash, reason, measured, langua
 from occurrences where oid in (select value from carray(?)) and examiner_version = ?
   and (reason is null or reason not in ('unreadable', 'changed while read', 'taken down'));
 
--- name: path_count
-select count(*) from occurrences where repo_id = ?;
+-- name: reason_counts
+select reason, count(*) from occurrences where repo_id = ? group by reason;
 
 -- name: paths
 select path from occurrences where repo_id = ? and path > ? order by path limit ?;
