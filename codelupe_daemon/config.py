@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     record_rows: Count = 3000
     lease_s: Seconds = 60.0
     wait_s: Seconds = 3600.0
+    patience_s: Seconds = 15.0
     examine_timeout_s: Seconds = 120.0
 
     languages: Annotated[frozenset[str], NoDecode] = frozenset()

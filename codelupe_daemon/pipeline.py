@@ -21,7 +21,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from codelupe_daemon.errors import Rejected, StaleVisit
+from codelupe_daemon.errors import Rejected, StaleVisit, Transient
 from codelupe_daemon.examine import Examined, Examiner
 from codelupe_daemon.fetch import Blobs, Tree
 from codelupe_daemon.frontier import Frontier
@@ -38,6 +38,7 @@ from codelupe_daemon.model import (
     Wanted,
 )
 from codelupe_daemon.plan import inherit, plan_page
+from codelupe_daemon.retry import retried
 from codelupe_daemon.tally import Tally
 
 T = TypeVar("T")
@@ -65,6 +66,8 @@ class PipelineLimits:
     file_workers: int = 8
     chunk_files: int = 500
     record_rows: int = 3000
+    patience_s: float = 15.0
+    """How long a source that fails is tried again."""
     attempts: int = 3
     """Visits that may end with the process before the repository is examined in a child."""
 
@@ -215,9 +218,19 @@ class Pipeline:
 
     @contextlib.asynccontextmanager
     async def _opened(self, repo: Repo) -> AsyncIterator[Tree]:
-        opened = self._open_tree(repo)
+        """The source's tree. A network that fails for longer than `patience_s` rejects it."""
+
+        async def open_once() -> tuple[AbstractContextManager[Tree], Tree]:
+            opened = self._open_tree(repo)
+            return opened, await self._fetch(opened.__enter__)
+
         with self._tally.timed("fetch"):
-            tree = await self._fetch(opened.__enter__)
+            try:
+                opened, tree = await retried(
+                    open_once, self._limits.patience_s, lambda: self._is_stopping
+                )
+            except Transient as error:
+                raise Rejected(str(error)) from error
         try:
             yield tree
         finally:

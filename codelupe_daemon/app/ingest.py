@@ -94,6 +94,7 @@ def _pipeline(settings: Settings, store: Journal, tally: Tally) -> Pipeline:
         repo_workers=settings.repo_workers,
         file_workers=settings.file_workers,
         record_rows=settings.record_rows,
+        patience_s=settings.patience_s,
     )
     frontier = Frontier(store, this_process(), lease_s=settings.lease_s, wait_s=settings.wait_s)
     quarantined = QuarantinedExaminer(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -14,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from codelupe_daemon.errors import CodeLupeError, Rejected, Transient
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.model import Entry
+from codelupe_daemon.retry import retried
 
 T = TypeVar("T")
 
@@ -22,8 +21,6 @@ PAGE_CHARS = 8 << 20
 FIRST_PAGE_ROWS = 64
 LEASE_S = 60.0
 POLL_S = 1.0
-RETRY_FIRST_S = 0.1
-RETRY_MAX_S = 10.0
 
 
 class Lease(NamedTuple):
@@ -229,13 +226,4 @@ class _Runner:
             await self.take(entries[middle:], lease)
 
     async def retry(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do it until it succeeds; `Transient` goes through once the patience is at its end."""
-        delay_s, until = RETRY_FIRST_S, time.monotonic() + self.patience_s
-        while True:
-            try:
-                return await work()
-            except Transient:
-                if self.control.is_stopping or time.monotonic() + delay_s > until:
-                    raise
-            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
-            delay_s = min(2 * delay_s, RETRY_MAX_S)
+        return await retried(work, self.patience_s, lambda: self.control.is_stopping)
