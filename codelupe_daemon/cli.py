@@ -43,7 +43,7 @@ MinQuality = Annotated[
 def ingest(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SOURCE...", help="Git URLs, local clones, folders, @FILE."),
+        typer.Argument(metavar="SOURCE", help="Git URLs, local clones, folders, @FILE."),
     ] = None,
     store: Store = None,
     json: Json = False,
@@ -89,7 +89,9 @@ def status(store: Store = None, json: Json = False) -> None:
 
 @app.command()
 def search(
-    query: Annotated[str, typer.Argument(help='Words, "phrases", language:, repo:, path:.')],
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", help='Words, "phrases", language:, repo:, path:.')
+    ],
     store: Store = None,
     json: Json = False,
     language: Annotated[str | None, typer.Option(help="Only this language.")] = None,
@@ -110,7 +112,10 @@ def search(
 
 @app.command()
 def why(
-    targets: Annotated[list[str], typer.Argument(metavar="SOURCE/PATH...")],
+    targets: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE/PATH", help="Files, as listed or as typed for cat."),
+    ],
     store: Store = None,
     json: Json = False,
 ) -> None:
@@ -135,7 +140,10 @@ def show(
     from codelupe_daemon.observe import report
 
     result = _wait_for(look.show(_settings(store), id_))
-    _print_json(result) if json else report.shown(report.console(), result)
+    if json:
+        _print_json(result)
+    else:
+        report.shown(report.console(), report.console(stderr=True), result)
 
 
 @app.command()
@@ -176,19 +184,25 @@ def export(
 
 @app.command()
 def replay(
-    consumer: Annotated[str, typer.Argument(help="Which derived store: search.")],
+    consumer: Annotated[
+        str, typer.Argument(metavar="CONSUMER", help="Which derived store: search.")
+    ],
     store: Store = None,
     json: Json = False,
 ) -> None:
     """Make a derived store again from the journal."""
     from codelupe_daemon.app import keep
+    from codelupe_daemon.observe import report
 
-    _report(_wait_for(keep.replay(_settings(store), consumer)), json)
+    result = _wait_for(keep.replay(_settings(store), consumer))
+    _print_json(result) if json else report.replayed(report.console(), result)
 
 
 @app.command()
 def forget(
-    target: Annotated[str | None, typer.Argument(metavar="REPO[/PATH]")] = None,
+    target: Annotated[
+        str | None, typer.Argument(metavar="REPO[/PATH]", help="A repository, a file, a pattern.")
+    ] = None,
     content: Annotated[
         str | None, typer.Option(metavar="ID", help="The text with this hash, wherever it stands.")
     ] = None,
@@ -197,17 +211,19 @@ def forget(
 ) -> None:
     """Take down a repository, paths or a text, for good."""
     from codelupe_daemon.app import keep
+    from codelupe_daemon.observe import report
 
     if (target is None) == (content is None):
         raise UsageError("give either REPO[/PATH] or --content ID")
-    _report(_wait_for(keep.forget(_settings(store), target, content)), json)
+    result = _wait_for(keep.forget(_settings(store), target, content))
+    _print_json(result) if json else report.forgotten(report.console(), result)
 
 
 @app.command()
 def reexamine(store: Store = None, json: Json = False) -> None:
     """Judge again what an older examiner or other settings judged."""
     from codelupe_daemon.app.ingest import reexamine as run_reexamine
-    from codelupe_daemon.observe import progress
+    from codelupe_daemon.observe import progress, report
     from codelupe_daemon.tally import Tally
 
     settings, tally = _settings(store), Tally()
@@ -216,9 +232,10 @@ def reexamine(store: Store = None, json: Json = False) -> None:
         async with progress.shown(tally):
             return await run_reexamine(settings, tally)
 
-    _report(_wait_for(work()), json)
-    for source, reason in tally.failed:
-        typer.echo(f"failed: {source}: {reason}", err=True)
+    result = _wait_for(work())
+    if json:
+        _print_json(result)
+    report.reexamined(report.console(stderr=json), result, tally)
     if tally.failed:
         raise typer.Exit(1)
 
@@ -227,16 +244,10 @@ def reexamine(store: Store = None, json: Json = False) -> None:
 def verify(store: Store = None, json: Json = False) -> None:
     """Check the store: hashes, places, occurrences, watermarks."""
     from codelupe_daemon.app import look
+    from codelupe_daemon.observe import report
 
     result = _wait_for(look.verify(_settings(store)))
-    if json:
-        _print_json(result)
-    else:
-        for what, count in result["checked"].items():
-            typer.echo(f"{what}: {count:,}")
-        for problem in result["problems"]:
-            typer.echo(f"problem: {problem}")
-        typer.echo("ok" if result["ok"] else f"{len(result['problems'])} problems")
+    _print_json(result) if json else report.verified(report.console(), result)
     if not result["ok"]:
         raise typer.Exit(1)
 
@@ -244,6 +255,7 @@ def verify(store: Store = None, json: Json = False) -> None:
 def main() -> None:
     """The entry point. The process leaves at once: a thread that hangs must not hold it."""
     code = 1
+    _open_missing_streams()
     _tune_memory()
     try:
         app()
@@ -259,6 +271,17 @@ def main() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _open_missing_streams() -> None:
+    """Where the caller closed 0, 1 or 2, the next file would be opened as that and written to."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _tune_memory() -> None:
@@ -306,11 +329,3 @@ def _print_json(value: Any) -> None:
     import orjson
 
     typer.echo(orjson.dumps(value).decode())
-
-
-def _report(result: dict[str, Any], json: bool) -> None:
-    if json:
-        _print_json(result)
-        return
-    for name, value in result.items():
-        typer.echo(f"{name}: {value}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -104,6 +106,7 @@ class Settings(BaseSettings):
 
 def load(**options: Any) -> Settings:
     """The settings with these options of the command line. Raises `UsageError`."""
+    _check_names(name for name in os.environ if name.startswith("CODELUPE_"))
     given = {name: value for name, value in options.items() if value is not None}
     try:
         settings = Settings(**given)
@@ -113,6 +116,20 @@ def load(**options: Any) -> Settings:
     except ValueError as error:  # a settings file that is not TOML
         raise UsageError(f"{SETTINGS_FILE}: {error}") from error
     return settings
+
+
+def _check_names(variables: Iterable[str]) -> None:
+    """A misspelt variable would be ignored without a word; what the tests read is left to them."""
+    for variable in variables:
+        name = variable.removeprefix("CODELUPE_").lower()
+        if name not in Settings.model_fields and not name.startswith("test_"):
+            raise UsageError(_unknown(name, f" (from {variable})"))
+
+
+def _unknown(name: str, source: str = "") -> str:
+    near = get_close_matches(name, Settings.model_fields, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"there is no setting {name!r}{source}: {hint}docs/settings.md lists all of them"
 
 
 def _store_path(store: str) -> Path:
@@ -128,5 +145,8 @@ def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"there is no setting {name!r}: docs/settings.md lists all of them"
-    return f"the setting {name} (CODELUPE_{name.upper()}): {first['msg']}"
+        return _unknown(name)
+    return (
+        f"the setting {name} (CODELUPE_{name.upper()}) is {first['input']!r}: {first['msg']};"
+        " docs/settings.md says what it may be"
+    )

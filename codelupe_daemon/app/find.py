@@ -20,7 +20,7 @@ async def search(
     limit: int,
 ) -> tuple[dict[str, Any], list[str]]:
     """The results, and the words to highlight in them. Raises `UsageError` and `Fatal`."""
-    async with journal(settings) as store:
+    async with journal(settings, to_look=True) as store:
         results = await fts5.search(
             store, settings.search_path, query, language=language, repo=repo, path=path,
             min_quality=min_quality or 0.0, limit=limit,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import shlex
 from pathlib import Path
 from typing import Any
 
 from codelupe_daemon.app.consuming import catch_up
+from codelupe_daemon.app.places import full_name, places
 from codelupe_daemon.app.stores import journal, search_index
 from codelupe_daemon.config import Settings
 from codelupe_daemon.consume import export as exporting
@@ -23,7 +24,7 @@ async def export(
 ) -> dict[str, Any]:
     """Write live contents to a file, or as JSON lines to standard output."""
     options = exporting.Options(min_quality, exporting.Duplicates(duplicates))
-    async with journal(settings) as store:
+    async with journal(settings, to_look=output is None) as store:
         return _exported(
             await exporting.export(store, exporting.Format(format_), options, output=output)
         )
@@ -56,12 +57,15 @@ async def replay(settings: Settings, consumer: str) -> dict[str, Any]:
 
 async def forget(settings: Settings, target: str | None, content: str | None) -> dict[str, Any]:
     """Take down a place or a text; no byte or word of it is left in the store's files."""
+    if not (target or content):
+        raise UsageError("nothing has the empty name: give REPO[/PATH] or --content ID")
     async with journal(settings) as store, search_index(settings) as index:
         if content is not None:
+            named = content
             forgotten = await store.forget_content(_hash(content))
         else:
-            assert target is not None
-            repo, pattern = await _place(store, target)
+            repo, pattern = await _place(store, target or "")
+            named = f"{repo}/{pattern}" if pattern else repo
             forgotten = await store.forget_places(repo, pattern)
         await catch_up(settings, store, index)
         await index.erase()
@@ -69,19 +73,19 @@ async def forget(settings: Settings, target: str | None, content: str | None) ->
         holding = await asyncio.to_thread(
             exporting.holding, await store.exports(), forgotten.removed_ids
         )
-    return _forgotten(forgotten, holding)
+    return _forgotten(named, forgotten, holding)
 
 
-def _forgotten(forgotten: Forgotten, holding: list[str]) -> dict[str, Any]:
-    result: dict[str, Any] = {
+def _forgotten(named: str, forgotten: Forgotten, holding: list[str]) -> dict[str, Any]:
+    """The shape of `codelupe forget --json`."""
+    return {
+        "target": named,
         "files": forgotten.occurrences,
         "removed": len(forgotten.removed_ids),
         "moved": forgotten.moved,
         "exports": holding,
+        "next": [f"codelupe export --update --output {shlex.quote(path)}" for path in holding],
     }
-    if holding:
-        result["next"] = [f"codelupe export --update --output {path}" for path in holding]
-    return result
 
 
 def _hash(content: str) -> bytes:
@@ -96,11 +100,7 @@ def _hash(content: str) -> bytes:
 
 async def _place(store: Journal, target: str) -> tuple[str, str | None]:
     """The longest known name wins; a name that is not known is taken down in advance."""
-    known = {row.full_name for row in await store.repositories()}
-    for whole in (target.rstrip("/"), os.path.abspath(target)):
-        parts = whole.split("/")
-        for cut in range(len(parts), 0, -1):
-            repo = "/".join(parts[:cut])
-            if repo in known:
-                return repo, "/".join(parts[cut:]) or None
-    return target.rstrip("/"), None
+    known = [row.full_name for row in await store.repositories()]
+    for repo, path in places(target, known):
+        return repo, path or None
+    return full_name(target), None

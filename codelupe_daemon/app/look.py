@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
+from codelupe_daemon.app.places import places
 from codelupe_daemon.app.stores import journal, search_index
 from codelupe_daemon.config import Settings
 from codelupe_daemon.errors import Rejected, UsageError
 from codelupe_daemon.journal.base import Journal, OccurrenceRow
 from codelupe_daemon.model import LiveContent
-from codelupe_daemon.paths import escape_path
 
 
 async def status(settings: Settings) -> dict[str, Any]:
     """The shape of `codelupe status --json`."""
-    async with journal(settings) as store:
+    async with journal(settings, to_look=True) as store:
         counts = await store.counts()
     states = counts.repositories
     return {
@@ -44,7 +43,7 @@ async def status(settings: Settings) -> dict[str, Any]:
 async def _consumers(settings: Settings, last_id: int) -> dict[str, Any]:
     if not settings.search_path.exists():
         return {}
-    async with search_index(settings) as index:
+    async with search_index(settings, is_read_only=True) as index:
         watermark = await index.watermark()
         letters = await index.dead_letters()
     return {
@@ -56,7 +55,7 @@ async def _consumers(settings: Settings, last_id: int) -> dict[str, Any]:
 
 async def verify(settings: Settings) -> dict[str, Any]:
     """The shape of `codelupe verify --json`."""
-    async with journal(settings) as store:
+    async with journal(settings, to_look=True) as store:
         checked, problems = await store.verify()
         last_id = await store.last_id()
     for name, consumer in (await _consumers(settings, last_id)).items():
@@ -72,7 +71,7 @@ async def verify(settings: Settings) -> dict[str, Any]:
 
 async def why(settings: Settings, target: str) -> dict[str, Any]:
     """The verdict on a listed file. Raises `Rejected` where nothing of that name is listed."""
-    async with journal(settings) as store:
+    async with journal(settings, to_look=True) as store:
         row = await _listed(store, target)
         live = None
         if row.occurrence.content_hash is not None:
@@ -81,25 +80,16 @@ async def why(settings: Settings, target: str) -> dict[str, Any]:
 
 
 async def _listed(store: Journal, target: str) -> OccurrenceRow:
-    for repo, path in _places(target, [row.full_name for row in await store.repositories()]):
+    known = [row.full_name for row in await store.repositories()]
+    in_repo = [(repo, path) for repo, path in places(target, known) if path]
+    for repo, path in in_repo:
         row = await store.find(repo, path)
         if row is not None:
             return row
-    raise Rejected(
-        f"{target} is not listed in this store: give REPO/PATH as `codelupe search` prints it"
-    )
-
-
-def _places(target: str, names: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """The ways to read REPO/PATH, the longest known name first; a path may be typed as for cat."""
-    known = set(names)
-    for whole in (target, os.path.abspath(target)):
-        parts = whole.split("/")
-        for cut in range(len(parts) - 1, 0, -1):
-            repo, path = "/".join(parts[:cut]), "/".join(parts[cut:])
-            if repo in known:
-                yield repo, path
-                yield repo, escape_path(os.fsencode(path))
+    if in_repo:
+        repo, path = in_repo[0]
+        raise Rejected(f"{repo} listed no file {path} when it was read: `codelupe ingest` it again")
+    raise Rejected(f"{target} is in no source that was read: `codelupe ingest` its source first")
 
 
 def _verdict(row: OccurrenceRow, live: LiveContent | None) -> dict[str, Any]:
@@ -125,7 +115,7 @@ async def show(settings: Settings, prefix: str) -> dict[str, Any]:
     digits = prefix.lower()
     if not 4 <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
         raise UsageError(f"{prefix} is no id: 4 to 32 hex digits, as `codelupe search` prints them")
-    async with journal(settings) as store:
+    async with journal(settings, to_look=True) as store:
         content = _only(prefix, await store.live_by_hash(digits))
         places = await store.occurrences(content.content_hash)
     return {

@@ -7,17 +7,28 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from codelupe_daemon.config import Settings
+from codelupe_daemon.errors import Fatal
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.sqlite import SqliteJournal
+from codelupe_daemon.journal.sqlite_look import ReadOnlyJournal, is_writable
 
 if TYPE_CHECKING:
     from codelupe_daemon.consume.search_index import SearchIndex
 
 
 @contextlib.asynccontextmanager
-async def journal(settings: Settings, *, create: bool = False) -> AsyncIterator[Journal]:
-    """The journal; without `create` it must exist. Raises `Fatal`."""
-    store = SqliteJournal(settings.store_path)
+async def journal(
+    settings: Settings, *, create: bool = False, to_look: bool = False
+) -> AsyncIterator[Journal]:
+    """The journal; without `create` it must exist, `to_look` it need not be writable.
+
+    Raises `Fatal`.
+    """
+    path = settings.store_path
+    if path.is_dir():
+        raise Fatal(f"{path} is a folder: name a file in it, such as --store {path}/codelupe.db")
+    is_read_only = to_look and path.exists() and not is_writable(path)
+    store = ReadOnlyJournal(path) if is_read_only else SqliteJournal(path)
     await store.open(create=create)
     try:
         yield store
@@ -26,10 +37,12 @@ async def journal(settings: Settings, *, create: bool = False) -> AsyncIterator[
 
 
 @contextlib.asynccontextmanager
-async def search_index(settings: Settings) -> AsyncIterator[SearchIndex]:
+async def search_index(
+    settings: Settings, *, is_read_only: bool = False
+) -> AsyncIterator[SearchIndex]:
     from codelupe_daemon.consume.search_index import SearchIndex
 
-    index = SearchIndex(settings.search_path)
+    index = SearchIndex(settings.search_path, is_read_only=is_read_only)
     await index.open()
     try:
         yield index

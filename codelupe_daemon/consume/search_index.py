@@ -21,6 +21,7 @@ import apsw
 from codelupe_daemon.consume.runner import Consumer, DeadLetter, Lease, LeaseLost
 from codelupe_daemon.errors import Fatal, Transient
 from codelupe_daemon.journal.owner import is_alive
+from codelupe_daemon.journal.sqlite_look import connect_read_only
 from codelupe_daemon.model import Entry, Op
 
 T = TypeVar("T")
@@ -36,8 +37,10 @@ class SearchIndex(Consumer):
 
     name = "search"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
+        """Read-only, it is there to be asked: nothing is made, and every write fails."""
         self._path = path
+        self._is_read_only = is_read_only
         self._thread = ThreadPoolExecutor(1, "search-index")
         self._connection: apsw.Connection | None = None
 
@@ -129,7 +132,11 @@ class SearchIndex(Consumer):
         return self._connection
 
     def _open(self) -> None:
-        self._connection = connect(self._path, create=True)
+        if self._is_read_only:
+            self._connection = connect_read_only(self._path)
+            _check_version(self._connection, self.name)
+            return
+        self._connection = connect(self._path)
         with _immediate(self._connection) as cx:
             _create(cx, self.name)
 
@@ -152,15 +159,14 @@ class SearchIndex(Consumer):
         return await self._on_thread(transaction)
 
 
-def connect(path: Path, *, create: bool = False) -> apsw.Connection:
-    """Open an index file; without `create` for reading, and only if it exists."""
-    writable = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    cx = apsw.Connection(str(path), flags=writable if create else apsw.SQLITE_OPEN_READONLY)
+def connect(path: Path) -> apsw.Connection:
+    """Open an index file, or make it."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    cx = apsw.Connection(str(path), flags=flags)
     cx.set_busy_timeout(BUSY_TIMEOUT_MS)
-    if create:
-        cx.execute("pragma page_size = 16384; pragma journal_mode = wal").fetchall()
-        cx.execute("pragma synchronous = normal; pragma cache_size = -32768")
-        cx.execute(f"pragma journal_size_limit = {64 << 20}").fetchall()
+    cx.execute("pragma page_size = 16384; pragma journal_mode = wal").fetchall()
+    cx.execute("pragma synchronous = normal; pragma cache_size = -32768")
+    cx.execute(f"pragma journal_size_limit = {64 << 20}").fetchall()
     return cx
 
 
@@ -170,19 +176,23 @@ def watermark(cx: apsw.Connection, consumer: str = SearchIndex.name) -> int:
 
 
 def _create(cx: apsw.Connection, consumer: str) -> None:
-    version = cx.execute("pragma user_version").get
-    if version not in (0, VERSION):
-        raise Fatal(
-            f"the search index is of version {version}, this CodeLupe writes {VERSION}: "
-            f"delete {cx.filename} and run `codelupe replay {consumer}`"
-        )
-    if version == VERSION:
+    if cx.execute("pragma user_version").get != 0:
+        _check_version(cx, consumer)
         return
     cx.execute((files("codelupe_daemon.consume") / "sql/search_index.sql").read_text())
     cx.executemany("insert into terms (terms, rank) values (?, ?)", SETTINGS.items())
     cx.execute("insert into watermarks (consumer) values (?)", (consumer,))
     cx.execute("insert into leases (consumer) values (?)", (consumer,))
     cx.execute(f"pragma user_version = {VERSION}")
+
+
+def _check_version(cx: apsw.Connection, consumer: str) -> None:
+    version = cx.execute("pragma user_version").get
+    if version != VERSION:
+        raise Fatal(
+            f"the search index is of version {version}, this CodeLupe writes {VERSION}: "
+            f"delete {cx.filename} and run `codelupe replay {consumer}`"
+        )
 
 
 @contextmanager

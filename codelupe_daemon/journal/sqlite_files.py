@@ -47,8 +47,13 @@ def connect(
     cx.execute(f"pragma wal_autocheckpoint = {WAL_LIMIT_BYTES // PAGE_BYTES}")
     cx.execute(f"pragma journal_size_limit = {WAL_LIMIT_BYTES}")
     cx.execute("pragma secure_delete = on")
-    cx.create_scalar_function("codelupe_text", _text_function, 1, deterministic=True)
+    add_functions(cx)
     return cx
+
+
+def add_functions(cx: apsw.Connection) -> None:
+    """What the view `processed_files` calls."""
+    cx.create_scalar_function("codelupe_text", _text_function, 1, deterministic=True)
 
 
 def _text_function(*arguments: apsw.SQLiteValue) -> str | None:

@@ -1,4 +1,4 @@
-"""Results for people, in tables; scripts get JSON."""
+"""Results for people, as plain columns; scripts get JSON."""
 
 from __future__ import annotations
 
@@ -6,32 +6,43 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from codelupe_daemon.tally import Tally
 
+# Code of strangers must not steer the terminal: control characters are shown as pictures.
+_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
+_PICTURES |= {0x7F: 0x2421, **dict.fromkeys(range(0x80, 0xA0), 0xFFFD)}
+
 
 def console(*, stderr: bool = False) -> Console:
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _columns(out: Console, pairs: Sequence[tuple[str, object]], *, justify: str = ">") -> None:
+    """Names and values below each other, however narrow the terminal is."""
+    shown = [(name, f"{it:,}" if isinstance(it, int) else str(it)) for name, it in pairs]
+    first, second = (max(map(len, column), default=0) for column in zip(*shown, strict=True))
+    for name, text in shown:
+        out.print(f"{name:<{first}}  {text:{justify}{second}}".rstrip())
 
 
 def ingested(out: Console, tally: Tally, *, interrupted: bool) -> None:
     """The summary that `codelupe ingest` ends with."""
     summary = tally.as_json()
     files = summary["files"]
-    table = Table("files", "", box=None, pad_edge=False)
-    table.columns[1].justify = "right"
-    table.add_row("listed", f"{files['listed']:,}")
-    table.add_row("accepted", f"{files['accepted']:,}", style="green")
-    for reason, count in summary["reasons"].items():
-        table.add_row(f"left out: {reason}", f"{count:,}")
-    out.print(table)
+    reasons = [(f"left out: {reason}", count) for reason, count in summary["reasons"].items()]
+    out.print("files")
+    _columns(out, [("listed", files["listed"]), ("accepted", files["accepted"]), *reasons])
     out.print(_news(summary))
-    for source, reason in tally.failed:
-        out.print(Text(f"failed: {source}: {reason}", style="red"))
+    _failed(out, tally)
     if interrupted:
         out.print("interrupted: what was read is recorded; run the same command again to go on")
+
+
+def _failed(out: Console, tally: Tally) -> None:
+    for source, reason in tally.failed:
+        out.print(Text(f"failed: {source}: {reason}", style="red"))
 
 
 def _news(summary: Mapping[str, Any]) -> str:
@@ -45,65 +56,96 @@ def _news(summary: Mapping[str, Any]) -> str:
 
 
 def status(out: Console, status: Mapping[str, Any]) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_row("store", str(status["store"]))
-    for group in ("repositories", "files", "reasons"):
-        for name, count in status[group].items():
-            table.add_row(f"{group}: {name}", f"{count:,}")
-    table.add_row("journal: last id", f"{status['journal']['last_id']:,}")
-    for name, consumer in status["consumers"].items():
-        lag = consumer["lag"]
-        table.add_row(f"consumer: {name}", f"at {consumer['watermark']:,}, {lag:,} behind")
-    out.print(table)
+    groups = ("repositories", "files", "reasons")
+    counts = [(f"{group}: {name}", n) for group in groups for name, n in status[group].items()]
+    lags = [(f"consumer: {name}", _lag(it)) for name, it in status["consumers"].items()]
+    last = ("journal: last id", status["journal"]["last_id"])
+    _columns(out, [("store", status["store"]), *counts, last, *lags])
+
+
+def _lag(consumer: Mapping[str, int]) -> str:
+    letters = consumer["dead_letters"]
+    lost = f", {letters:,} rows not taken" if letters else ""
+    return f"at {consumer['watermark']:,}, {consumer['lag']:,} behind{lost}"
 
 
 def found(out: Console, results: Mapping[str, Any], words: Sequence[str]) -> None:
     """Search results, a heading and the matching lines of each."""
     for hit in results["hits"]:
         heading = Text(f"{hit['repo']}/{hit['path']}", style="bold")
-        heading.append(
-            f"  {hit['language']}, quality {hit['quality']:.2f}, {hit['id'][:12]}", style="dim"
-        )
-        out.print(heading)
+        facts = f"  {hit['language']}, quality {hit['quality']:.2f}, {hit['id'][:12]}"
+        out.print(heading.append(facts, style="dim"))
         for line in hit["lines"]:
-            text = Text(f"{line['line']:>6}  {line['text']}")
+            text = Text(f"{line['line']:>6}  {line['text'].translate(_PICTURES)}")
             text.highlight_words(words, style="bold yellow", case_sensitive=False)
             out.print(text)
-    out.print(f"{len(results['hits'])} of {results['total']:,} texts")
+    least = "" if results["total_is_exact"] else "at least "
+    out.print(f"{len(results['hits'])} of {least}{results['total']:,} texts")
 
 
 def verdict(out: Console, verdict: Mapping[str, Any]) -> None:
     """Why a file was kept or not."""
-    place = f"{verdict['repo']}/{verdict['path']}" if verdict["repo"] else verdict["path"]
-    if verdict["kept"]:
-        out.print(Text(f"{place}: kept", style="green"))
-    else:
-        out.print(Text(f"{place}: left out: {verdict['reason']}", style="yellow"))
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name in ("measured", "language", "license", "quality", "id"):
-        if verdict[name] is not None:
-            table.add_row(name, str(verdict[name]))
-    for name, value in verdict["signals"].items():
-        table.add_row(f"signal: {name}", str(value))
-    out.print(table)
+    place = f"{verdict['repo']}/{verdict['path']}"
+    ending, style = ("kept", "green") if verdict["kept"] else (
+        f"left out: {verdict['reason']}", "yellow"
+    )  # fmt: skip
+    out.print(Text(f"{place}: {ending}", style=style))
+    facts = [(name, verdict[name]) for name in ("language", "license", "quality", "id")]
+    if verdict["measured"] is not None:
+        facts.insert(0, ("measured", f"{verdict['measured']:.12g}"))
+    signals = [(f"signal: {name}", value) for name, value in verdict["signals"].items()]
+    _columns(out, [fact for fact in facts + signals if fact[1] is not None], justify="<")
     if not verdict["kept"]:
         out.print("docs/reasons.md explains each reason and how to change it")
 
 
-def shown(out: Console, content: Mapping[str, Any]) -> None:
-    """A recorded text with where it stands."""
+def shown(out: Console, about: Console, content: Mapping[str, Any]) -> None:
+    """A recorded text, to the letter where no person reads it; `about` it, where it stands."""
+    for place in content["places"]:
+        about.print(Text(f"{place['repo']}/{place['path']}", style="bold"))
+    about.print(Text(f"{content['language']}, quality {content['quality']:.3f}", style="dim"))
+    if not out.is_terminal:
+        out.file.write(content["content"])
+        return
     from rich.syntax import Syntax
 
-    for place in content["places"]:
-        out.print(Text(f"{place['repo']}/{place['path']}", style="bold"))
-    out.print(Text(f"{content['language']}, quality {content['quality']:.3f}", style="dim"))
-    lexer = Syntax.guess_lexer(content["path"], content["content"])
-    out.print(Syntax(content["content"], lexer, background_color="default"))
+    text = content["content"].translate(_PICTURES)
+    lexer = Syntax.guess_lexer(content["path"], text)
+    out.print(Syntax(text, lexer, background_color="default", word_wrap=True))
 
 
-def pairs(out: Console, values: Mapping[str, Any]) -> None:
-    """Names and numbers, one a line."""
-    for name, value in values.items():
-        out.print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
+def replayed(out: Console, result: Mapping[str, Any]) -> None:
+    out.print(f"{result['consumer']}: made again, at {result['watermark']:,}")
+
+
+def forgotten(out: Console, result: Mapping[str, Any]) -> None:
+    """What a takedown did, and what is left to do by hand."""
+    if result["files"]:
+        out.print(Text(f"{result['target']}: taken down for good"))
+        _columns(out, [(name, result[name]) for name in ("files", "removed", "moved")])
+    else:
+        out.print(Text(f"no file of {result['target']} was kept: from now on none will be"))
+    for path in result["exports"]:
+        out.print(Text(f"still in the export {path}", style="yellow"))
+    for command in result["next"]:
+        out.print(Text(f"run: {command}"))
+
+
+def reexamined(out: Console, result: Mapping[str, int], tally: Tally) -> None:
+    """What was judged again, and what waits for its next visit."""
+    if any(result.values()):
+        _columns(out, list(result.items()))
+    else:
+        out.print("nothing to do: everything was judged by these rules and settings")
+    if result["repositories due"]:
+        out.print("codelupe ingest --due reads those that are due")
+    _failed(out, tally)
+
+
+def verified(out: Console, result: Mapping[str, Any]) -> None:
+    if result["checked"]:
+        _columns(out, list(result["checked"].items()))
+    for problem in result["problems"]:
+        out.print(Text(f"problem: {problem}", style="red"))
+    count = len(result["problems"])
+    out.print("ok" if result["ok"] else f"{count} problem{'s' if count > 1 else ''}")

@@ -21,6 +21,7 @@ import apsw
 
 from codelupe_daemon.errors import Fatal, Transient
 from codelupe_daemon.journal.base import Journal
+from codelupe_daemon.journal.sqlite_look import connect_read_only
 from codelupe_daemon.model import LiveContent
 from codelupe_daemon.search.query import Filters, Needed, Query, Word, parse
 from codelupe_daemon.syntax.identifiers import fold, parts
@@ -35,7 +36,6 @@ LINE_MAX_CHARS = 200
 _PLACES_PER_READ = 1000
 _CHARS_PER_READ = 4 << 20
 _TEXTS_PER_READ = 100
-_BUSY_TIMEOUT_MS = 10_000
 _MATCHES_PER_TEXT = 1000
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _DEFINING = re.compile(
@@ -132,8 +132,7 @@ def _look_up(index_path: Path, words: Sequence[Word]) -> tuple[list[int], set[in
     and the watermark both belong to."""
     sql = "select rowid from terms where terms match ? order by rowid desc limit ?"
     try:
-        cx = apsw.Connection(str(index_path), flags=apsw.SQLITE_OPEN_READONLY)
-        cx.set_busy_timeout(_BUSY_TIMEOUT_MS)
+        cx = connect_read_only(index_path)
         with cx:
             watermark: int = cx.execute("select id from watermarks where consumer = 'search'").get
             found: list[list[Any]] = [
