@@ -203,6 +203,7 @@ class Pipeline:
             except StaleVisit:
                 raise
             except Rejected as rejected:
+                await self._drained(state)  # what was read is kept, so it need not be read again
                 is_stopped = isinstance(rejected, Interrupted)
                 await self._journal.release(
                     visit, "due" if is_stopped else "failed", rejected.reason
@@ -246,10 +247,13 @@ class Pipeline:
                 del waiting[: self._limits.chunk_files]
         if waiting:
             await self._read_chunk(state, tree, waiting)
-        if state.on_the_way:
-            await state.drained.wait()
+        await self._drained(state)
         if state.error is not None:
             raise state.error
+
+    async def _drained(self, state: _InVisit) -> None:
+        if state.on_the_way:
+            await state.drained.wait()
 
     async def _listing(self, state: _InVisit, tree: Tree) -> AsyncIterator[list[Listed]]:
         """What may have changed: the difference to the last complete visit, or everything."""
@@ -335,7 +339,9 @@ class Pipeline:
             with self._tally.timed("examine"):
                 part = await self._on(self._examining, partial(self._judge, chunk))
             self._tally.read_bytes += int(chunk.blobs.sizes.clip(min=0).sum())
-            await self._send(chunk.of, part)
+            state = chunk.of
+            del chunk  # its buffer must not wait for room in the recorder's queue
+            await self._send(state, part)
 
     async def _send(self, state: _InVisit, part: Part) -> None:
         state.files_sent += len(part.occurrences)
