@@ -6,13 +6,15 @@ import json
 import shlex
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from tests.cli.conftest import SHAPES, Home
-from tests.drills.process import done, rows, run
+from tests.drills.process import done, ingest, rows, run
 
 T = TypeVar("T")
 Call = TypeVar("Call", str, tuple[str, ...])
@@ -179,6 +181,25 @@ def test_show_of_an_unknown_id(home: Home) -> None:
     ended = run("show", unknown, "--store", home.store)
     assert ended.code == 1
     assert unknown in ended.errors
+
+
+def test_show_of_a_beginning_that_several_ids_share(tmp_path: Path) -> None:
+    texts: dict[str, str] = {}
+    for number in count():
+        text = f"def area_{number}(width, height):\n    return width * height * {number}\n"
+        content_id = blake2b(text.encode(), digest_size=16).hexdigest()
+        if content_id[:4] in texts:
+            break
+        texts[content_id[:4]] = text
+    source, store = tmp_path / "source", tmp_path / "s.db"
+    source.mkdir()
+    (source / "a.py").write_text(text)
+    (source / "b.py").write_text(texts[content_id[:4]])
+    done(ingest(store, [source]))
+    ended = run("show", content_id[:4], "--store", store)
+    assert (ended.code, ended.output) == (2, "")
+    assert content_id in ended.errors
+    assert run("show", content_id, "--store", store).output == text
 
 
 def test_verify(home: Home) -> None:

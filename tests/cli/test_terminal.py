@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from codelupe_daemon.observe.progress import line
+from codelupe_daemon.tally import Tally
 from tests.cli.conftest import Home
 from tests.drills.process import CODELUPE, run
 
@@ -118,6 +120,15 @@ def test_a_wrong_setting_is_named(
     assert (ended.code, ended.output) == (2, "")
     assert hint in ended.errors
     assert variable in ended.errors or value in ended.errors
+
+
+def test_progress_names_who_is_waited_for_until_its_turn_is_over() -> None:
+    tally = Tally(sources=2)
+    tally.waiting_for("ada/lovelace")
+    assert "ada/lovelace is visited by another process: waiting" in line(tally)
+    tally.source_done("ada/lovelace")
+    assert line(tally).startswith("1/2 sources")
+    assert "waiting" not in line(tally)
 
 
 def test_every_command_has_help() -> None:
