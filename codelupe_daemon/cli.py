@@ -287,7 +287,7 @@ def _open_missing_streams() -> None:
 def _tune_memory() -> None:
     """For a program of many short-lived rows, made on several threads."""
     gc.freeze()
-    gc.set_threshold(200_000, 50, 100)  # cycles are few: looking for them took a tenth of a run
+    gc.set_threshold(20_000, 10, 10)  # cycles are few: looking for them took a tenth of a run
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_ARENA_MAX, 2)  # an arena for each thread kept 70 MB that nobody used

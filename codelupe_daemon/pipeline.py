@@ -193,6 +193,7 @@ class Pipeline:
 
     async def _visit(self, repo: Repo) -> None:
         visit = await self._frontier.claim(repo, self._tally.waiting_for)
+        self._tally.waits_no_more(repo.full_name)
         state = _InVisit(visit)
         async with self._frontier.held(visit):
             try:
@@ -363,7 +364,7 @@ class Pipeline:
                 verdict = Verdict(reason, measured, wanted.language)
             content_hash = content and content.content_hash
             if content is not None:
-                contents[content.content_hash] = content
+                contents.setdefault(content.content_hash, content)  # listed first: the best place
             occurrences += (
                 Occurrence(
                     path, wanted.oid, wanted.path_class, verdict.language,

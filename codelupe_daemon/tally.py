@@ -54,6 +54,10 @@ class Tally:
     def waiting_for(self, full_name: str) -> None:
         self.waiting = full_name
 
+    def waits_no_more(self, full_name: str) -> None:
+        if self.waiting == full_name:
+            self.waiting = None
+
     def visited(self, counts: Mapping[Reason | None, int], files_sent: int) -> None:
         """Count a repository as it is recorded now; `files_sent` of its files were judged anew."""
         listed = sum(counts.values())
