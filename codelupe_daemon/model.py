@@ -44,6 +44,9 @@ class Reason(StrEnum):
 # Nothing was learned about the bytes: tried again at the next visit, and this one is incomplete.
 PASSING_REASONS = frozenset({Reason.UNREADABLE, Reason.CHANGED_WHILE_READ})
 
+# What the listing alone decides: true of one entry, and of no other with the same object id.
+LISTING_REASONS = frozenset({Reason.SUBMODULE, Reason.SYMLINK, Reason.TOO_DEEP})
+
 
 class Op(StrEnum):
     """What happened to a content in the journal."""

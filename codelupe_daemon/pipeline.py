@@ -232,7 +232,7 @@ class Pipeline:
                     open_once, self._limits.patience_s, lambda: self._is_stopping
                 )
             except Transient as error:
-                raise Rejected(str(error)) from error
+                raise (Interrupted() if self._is_stopping else Rejected(str(error))) from error
         try:
             yield tree
         finally:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from codelupe_daemon.journal.base import Known, same_listing
-from codelupe_daemon.model import Listed, Occurrence, PathVerdict, Wanted
+from codelupe_daemon.model import (
+    LISTING_REASONS,
+    PASSING_REASONS,
+    Listed,
+    Occurrence,
+    PathVerdict,
+    Wanted,
+)
 
 Key = tuple[bytes, str]
 """oid and path_class: what a verdict depends on, under one examiner version."""
@@ -44,9 +51,13 @@ def plan_page(
 
 
 def _stands(before: Known, listed: Listed, path_class: str, examiner_version: str) -> bool:
+    if before.reason in PASSING_REASONS:
+        return False
     if not same_listing(before, listed, path_class, examiner_version):
         return False
-    return listed.reason is None or before.reason == listed.reason
+    if listed.reason is None:
+        return before.reason not in LISTING_REASONS
+    return before.reason == listed.reason
 
 
 def _want(

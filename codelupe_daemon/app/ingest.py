@@ -38,9 +38,10 @@ async def ingest(
     repos = _discover(sources, tally)
     async with journal(settings, create=True) as store:
         if due:
-            repos += [_as_repo(row) for row in await store.repositories(due_only=True)]
-        tally.sources += len(repos)
-        return await _run(settings, store, repos, tally, consumers=consumers)
+            repos = [*map(_as_repo, await store.repositories(due_only=True)), *repos]
+        once = {repo.full_name: repo for repo in repos}  # what was named now outdoes what was due
+        tally.sources += len(once)
+        return await _run(settings, store, [*once.values()], tally, consumers=consumers)
 
 
 async def reexamine(settings: Settings, tally: Tally) -> dict[str, int]:

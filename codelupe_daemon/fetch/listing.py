@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from binascii import unhexlify
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from operator import lt
 
 from codelupe_daemon.errors import Rejected
 from codelupe_daemon.fetch.tree import Changes, FetchLimits
@@ -17,7 +19,9 @@ def pages(blocks: Iterable[bytes], limits: FetchLimits) -> Iterator[list[Listed]
     """Cut the stream into pages. Raises `Rejected` beyond `max_files` or `max_path_bytes`."""
     page: list[Listed] = []
     count = page_bytes = 0
+    last = b""
     for records in _whole_records(blocks, limits.max_path_bytes):
+        last = check_order([last, *(record[record.index(b"\t") + 1 :] for record in records)])
         page += [_listed(record, limits.max_depth) for record in records]
         page_bytes += sum(map(len, records))
         if len(page) >= limits.page_files or page_bytes >= limits.page_bytes:
@@ -31,7 +35,7 @@ def pages(blocks: Iterable[bytes], limits: FetchLimits) -> Iterator[list[Listed]
 
 def changes(blocks: Iterable[bytes], limits: FetchLimits) -> Iterator[Changes]:
     """Cut `git diff-tree -r -z` into pages: `:mode mode id id status`, then the path."""
-    header = b""
+    header = last = b""
     for records in _whole_records(blocks, limits.max_path_bytes):
         page = Changes([], [])
         for record in records:
@@ -43,7 +47,7 @@ def changes(blocks: Iterable[bytes], limits: FetchLimits) -> Iterator[Changes]:
                 page.gone.append(escape_path(record))
             else:
                 page.listed.append(_entry(mode, oid, record, limits.max_depth))
-            header = b""
+            last, header = check_order([last, record]), b""
         yield page
 
 
@@ -52,6 +56,15 @@ def check_count(count: int, limits: FetchLimits) -> int:
     if count > limits.max_files:
         raise Rejected(f"more than {limits.max_files} files")
     return count
+
+
+def check_order(paths: list[bytes]) -> bytes:
+    """The last path. Raises `Rejected` where they do not rise: git makes no such tree, and what
+    is listed twice would be recorded as two files in one place."""
+    if not all(map(lt, paths, paths[1:])):
+        path = next(after for path, after in pairwise(paths) if path >= after)
+        raise Rejected(f"a damaged tree: {escape_path(path)} is listed twice or out of order")
+    return paths[-1]
 
 
 def _whole_records(blocks: Iterable[bytes], max_path_bytes: int) -> Iterator[list[bytes]]:

@@ -84,6 +84,9 @@ class Forgotten:
 
     occurrences: int = 0
     removed_ids: list[int] = field(default_factory=list)
+    """Of contents that lived until now."""
+    blanked_ids: list[int] = field(default_factory=list)
+    """Every `add` row whose text is gone, also of contents that died before: exports hold them."""
     moved: int = 0
 
 
@@ -166,7 +169,8 @@ class Journal(ABC):
     ) -> dict[tuple[bytes, str], Known]:
         """Verdicts of this examiner version on these blobs in any repository, by (oid, path_class).
 
-        Only verdicts that the bytes and the path class decide: no passing reasons, no takedowns.
+        Only verdicts that the bytes and the path class decide: no passing reasons, no takedowns,
+        nothing that a listing decided.
         """
 
     @abstractmethod
@@ -263,7 +267,10 @@ class Journal(ABC):
 
     @abstractmethod
     async def rejudge(self, rejudged: Sequence[Rejudged], examiner_version: str) -> Recorded:
-        """Record new verdicts of recorded texts: revise, move or remove."""
+        """Record new verdicts of recorded texts: revise, move or remove.
+
+        What another version judged whole is so no longer: its next visit lists everything.
+        """
 
     @abstractmethod
     async def mark_due(self, examiner_version: str) -> list[RepositoryRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from pathlib import Path
 def this_process() -> str:
     """host:boot:pid:start, different for every process that ever ran."""
     return f"{_machine()}:{os.getpid()}:{_start_ticks(os.getpid())}"
+
+
+def is_held(owner: str | None, until: float | None) -> bool:
+    """Whether a lease still keeps others out."""
+    return owner is not None and until is not None and until > time.time() and is_alive(owner)
 
 
 def is_alive(owner: str) -> bool:

@@ -31,7 +31,7 @@ from codelupe_daemon.journal.base import (
     Rejudged,
     RepositoryRow,
 )
-from codelupe_daemon.journal.owner import is_alive
+from codelupe_daemon.journal.owner import is_held
 from codelupe_daemon.journal.sqlite_files import first, query, run, run_many, value
 from codelupe_daemon.model import Entry, LiveContent, Part, Reason, Recorded, Repo, Standing, Visit
 
@@ -241,7 +241,9 @@ class SqliteJournal(Journal):
         def work() -> None:
             cx = self._connection()
             with files.writers_lock(self._path):
+                run(cx, "pragma temp_store = file")  # a copy of the whole store
                 run(cx, "vacuum")
+                run(cx, "pragma temp_store = memory")
                 busy, *_ = first(cx, "pragma wal_checkpoint(truncate)")
             if busy:
                 raise Fatal(
@@ -300,13 +302,12 @@ def _register(cx: apsw.Connection, repo: Repo) -> int:
 def _claim(cx: apsw.Connection, repo_id: int, owner: str, lease_s: float) -> Visit | None:
     row = first(cx, "lease_of", (repo_id,))
     full_name, attempts, holder, epoch, until, head, version = row
-    now = time.time()
-    if holder is not None and until > now and is_alive(holder):
+    if is_held(holder, until):
         return None
     is_first = not value(
         cx, "select exists (select 1 from occurrences where repo_id = ?)", (repo_id,)
     )
-    run(cx, "take_lease", (owner, now + lease_s, repo_id))
+    run(cx, "take_lease", (owner, time.time() + lease_s, repo_id))
     return Visit(
         repo_id, full_name, epoch + 1, attempts + 1, is_first, head if version else None, version
     )

@@ -17,6 +17,7 @@ from codelupe_daemon.journal.base import (
     OccurrenceRow,
     RepositoryRow,
 )
+from codelupe_daemon.journal.owner import is_held
 from codelupe_daemon.journal.sqlite_files import query, unpack, value
 from codelupe_daemon.journal.sqlite_write import Transaction
 from codelupe_daemon.model import (
@@ -40,12 +41,16 @@ def last_id(cx: apsw.Connection) -> int:
 
 
 def repositories(cx: apsw.Connection, *, due_only: bool) -> list[RepositoryRow]:
-    return [
-        RepositoryRow(
-            row[0], row[1], row[2], bool(row[3]), row[4], row[5], row[6], row[7], Standing(*row[8:])
-        )
-        for row in query(cx, "repositories", {"due_only": due_only})
-    ]
+    """A visit that ended with its process left its repository due."""
+    rows = query(cx, "repositories", {"due_only": due_only})
+    return [_repository(row) for row in rows if not (due_only and is_held(*row[12:]))]
+
+
+def _repository(row: Row) -> RepositoryRow:
+    standing = Standing(*row[8:12])
+    return RepositoryRow(
+        row[0], row[1], row[2], bool(row[3]), row[4], row[5], row[6], row[7], standing
+    )
 
 
 def known_paths(cx: apsw.Connection, repo_id: int, paths: Sequence[str]) -> dict[str, Known]:

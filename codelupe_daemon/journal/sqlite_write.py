@@ -353,9 +353,7 @@ def forget_content(cx: apsw.Connection, content_hash: bytes) -> Forgotten:
     run(cx, "take_down", (None, None, content_hash, "forget --content", int(time.time())))
     places = list(query(cx, "places_of", (content_hash,)))
     run(cx, "taken_down_content", (content_hash,))
-    forgotten = _forget(cx, {content_hash}, Forgotten(len(places)))
-    run(cx, "blank", (content_hash,))
-    return forgotten
+    return _forget(cx, {content_hash}, Forgotten(len(places)))
 
 
 def _forget(cx: apsw.Connection, hashes: set[bytes], forgotten: Forgotten) -> Forgotten:
@@ -368,7 +366,7 @@ def _forget(cx: apsw.Connection, hashes: set[bytes], forgotten: Forgotten) -> Fo
     gone = sorted(hashes - after.keys())
     now = int(time.time())
     run_many(cx, "take_down", ((None, None, h, "stood nowhere else", now) for h in gone))
-    run_many(cx, "blank", ((content_hash,) for content_hash in gone))
+    forgotten.blanked_ids = [row[0] for h in gone for row in query(cx, "blank", (h,))]
     forgotten.removed_ids = [
         before[content_hash].add_id for content_hash in gone if content_hash in before
     ]
@@ -383,6 +381,7 @@ def rejudge(cx: apsw.Connection, rejudged: Sequence[Rejudged], version: str) -> 
     for new in sorted(rejudged, key=lambda r: r.content_hash):
         if new.content_hash in live:
             _rejudge(cx, transaction, new, live[new.content_hash], version)
+    run(cx, "doubt_visits", (version,))
     return transaction.flush()
 
 

@@ -178,3 +178,13 @@ async def test_a_finished_visit_is_over(journal: Journal, ingest: Ingest) -> Non
     with pytest.raises(StaleVisit):
         await ingest.record(visit, {"x.py": A})
     assert await ingest.ops() == []
+
+
+async def test_what_a_dead_process_visited_is_due(journal: Journal) -> None:
+    owners = {"a/dead": DEAD, "a/alive": this_process(), "a/elsewhere": ELSEWHERE}
+    for name, owner in owners.items():
+        await journal.claim(await journal.register(repo(name)), owner, LEASE_S)
+    expired = await journal.register(repo("a/expired"))
+    await journal.claim(expired, ELSEWHERE, EXPIRED_S)
+    due = {row.full_name for row in await journal.repositories(due_only=True)}
+    assert due == {"a/dead", "a/expired"}

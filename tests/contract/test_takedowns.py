@@ -249,3 +249,16 @@ async def test_erase_keeps_everything_else(journal: Journal, ingest: Ingest) -> 
     await journal.erase()
     assert await journal.read(0, 99) == before
     assert await ingest.live() == {B: "a/a/b.py"}
+
+
+async def test_rows_that_died_before_are_named_too(journal: Journal, ingest: Ingest) -> None:
+    """An export that was written while they lived still holds the text."""
+    for files in ({"a.py": A}, {}, {"a.py": A}, {}):
+        await ingest.complete("a/a", files)
+    adds = [row.id for row in await journal.read(0, 99) if row.op is Op.ADD]
+    forgotten = await journal.forget_content(hash_of(A))
+    assert (forgotten.removed_ids, forgotten.blanked_ids) == ([], adds)
+    await ingest.complete("b/b", {"b.py": B, "c.py": C})
+    await ingest.complete("c/c", {"c.py": C})
+    [of_b] = [row.id for row in await journal.read(0, 99) if row.content == B]
+    assert (await journal.forget_places("b/b", None)).blanked_ids == [of_b]

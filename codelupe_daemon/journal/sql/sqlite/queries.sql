@@ -101,8 +101,8 @@ update repositories set license = ?, stars = ?, forks = ?, pushed_at = ? where i
 
 -- name: repositories
 select id, full_name, location, is_local, state, reason, attempts, file_count,
-       license, stars, forks, pushed_at
-from repositories where not :due_only or state = 'due' order by id;
+       license, stars, forks, pushed_at, lease_owner, lease_until
+from repositories where not :due_only or state in ('due', 'visiting') order by id;
 
 -- name: known_paths
 select path, oid, path_class, examiner_version, content_hash, reason, measured, language
@@ -111,7 +111,8 @@ from occurrences where repo_id = ? and path in (select value from carray(?));
 -- name: known_oids
 select oid, path_class, examiner_version, content_hash, reason, measured, language
 from occurrences where oid in (select value from carray(?)) and examiner_version = ?
-  and (reason is null or reason not in ('unreadable', 'changed while read', 'taken down'));
+  and (reason is null or reason not in ('unreadable', 'changed while read', 'taken down',
+                                        'submodule', 'symlink', 'too deep'));
 
 -- name: reason_counts
 select reason, count(*) from occurrences where repo_id = ? group by reason;
@@ -202,7 +203,7 @@ update occurrences set content_hash = null, reason = 'taken down', measured = nu
 where content_hash = ?;
 
 -- name: blank
-update journal set content = null where content_hash = ? and op = 'add';
+update journal set content = null where content_hash = ? and op = 'add' returning id;
 
 -- name: drop_content
 delete from contents where content_hash = ?;
@@ -220,6 +221,9 @@ join repositories r on r.id = o.repo_id where o.content_hash = ?;
 
 -- name: keep_place
 update occurrences set language = ?, examiner_version = ? where repo_id = ? and path = ?;
+
+-- name: doubt_visits
+update repositories set examined_by = null where examined_by <> ?;
 
 -- name: left_out_by_others
 select distinct repo_id from occurrences

@@ -1,0 +1,229 @@
+"""Visits as a run makes them: a real journal, real repositories, every odd moment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from codelupe_daemon.app.ingest import _rejudge
+from codelupe_daemon.errors import Fatal, Transient
+from codelupe_daemon.examine import Examiner, ExamineSettings
+from codelupe_daemon.fetch import FetchLimits, Tree, open_tree
+from codelupe_daemon.frontier import Frontier
+from codelupe_daemon.journal.base import Journal
+from codelupe_daemon.journal.owner import this_process
+from codelupe_daemon.journal.sqlite import SqliteJournal
+from codelupe_daemon.model import Part, Reason, Recorded, Repo
+from codelupe_daemon.pipeline import Pipeline, PipelineLimits
+from codelupe_daemon.quarantine import QuarantinedExaminer
+from codelupe_daemon.tally import Tally
+from tests import builders
+
+CODE = b"def area(width, height):\n    return width * height\n\n\n" * 2
+OTHER = CODE.replace(b"area", b"perimeter")
+SHARED = b"function area(width, height) {\n  return width * height;\n}\n" * 2
+LINK = b"where/the/link/leads.py"
+ANY, STRICT = ExamineSettings(), ExamineSettings(min_file_chars=10_000)
+
+
+@dataclass(slots=True)
+class World:
+    """A store, and runs on it."""
+
+    journal: Journal
+    scratch: Path
+
+    def pipeline(
+        self,
+        tally: Tally,
+        limits: PipelineLimits,
+        opener: Callable[[Repo], AbstractContextManager[Tree]],
+    ) -> Pipeline:
+        pack = self.journal.pack
+        frontier = Frontier(self.journal, this_process(), lease_s=60, wait_s=5)
+        quarantined = QuarantinedExaminer(ANY, pack, 60)
+        examiner = Examiner(ANY, pack)
+        return Pipeline(self.journal, frontier, opener, examiner, quarantined, limits, tally)
+
+    async def visit(
+        self, *folders: Path, max_depth: int = 256, chunk_files: int = 500
+    ) -> list[tuple[str, str]]:
+        """One run over these; what failed, and why."""
+        tally, limits = Tally(), FetchLimits(max_depth=max_depth)
+        at_once = PipelineLimits(chunk_files=chunk_files, record_rows=chunk_files)
+        opener = partial(open_tree, limits=limits, scratch=self.scratch)
+        pipeline = self.pipeline(tally, at_once, opener)
+        await pipeline.run([local(folder) for folder in folders])
+        return tally.failed
+
+    async def reason(self, repo: Path, path: str) -> Reason | None:
+        row = await self.journal.find(str(repo), path)
+        assert row is not None
+        return row.occurrence.reason
+
+    async def live(self) -> dict[str, str]:
+        """repo/path -> language of each live content."""
+        return {
+            f"{Path(one.place.repo).name}/{one.place.path}": one.language
+            for one in await self.journal.live(0, 1000)
+        }
+
+
+def local(folder: Path) -> Repo:
+    return Repo(str(folder), str(folder), is_local=True)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    journal = SqliteJournal(tmp_path / "store.db")
+    await journal.open(create=True)
+    yield World(journal, tmp_path / "scratch")
+    _, problems = await journal.verify()
+    await journal.close()
+    assert problems == []
+
+
+async def test_what_could_not_be_read_is_tried_again(world: World, tmp_path: Path) -> None:
+    repo = builders.missing_object(tmp_path / "r", {b"a.py": CODE, b"b.py": OTHER}, [b"b.py"])
+    for _ in range(2):
+        [(_, reason)] = await world.visit(repo)
+        assert reason.startswith("incomplete: 1 files")
+    builders.git(repo, "hash-object", "-w", "--stdin", stdin=OTHER)
+    assert await world.visit(repo) == []
+    assert await world.live() == {"r/a.py": "Python", "r/b.py": "Python"}
+
+
+async def test_what_lies_too_deep_here_may_stand_elsewhere(world: World, tmp_path: Path) -> None:
+    deep = builders.repo(tmp_path / "deep", {b"x/y/z/a.py": CODE})
+    flat = builders.repo(tmp_path / "flat", {b"a.py": CODE})
+    await world.visit(deep, max_depth=2)
+    await world.visit(flat, max_depth=2)
+    assert await world.reason(deep, "x/y/z/a.py") is Reason.TOO_DEEP
+    assert await world.live() == {"flat/a.py": "Python"}
+
+
+async def test_a_file_that_holds_what_a_link_holds_is_no_link(world: World, tmp_path: Path) -> None:
+    link = builders.repo(tmp_path / "link", {b"a.py": LINK}, modes={b"a.py": builders.LINK})
+    file = builders.repo(tmp_path / "file", {b"a.py": LINK})
+    await world.visit(link)
+    await world.visit(file)
+    assert await world.reason(link, "a.py") is Reason.SYMLINK
+    assert await world.reason(file, "a.py") is Reason.TOO_SMALL
+    builders.commit(link, [(b"a.py", LINK)], {})
+    await world.visit(link)
+    assert await world.reason(link, "a.py") is Reason.TOO_SMALL
+
+
+@pytest.mark.parametrize("chunk_files", [1, 500])
+async def test_of_two_languages_that_of_the_best_place_counts(
+    world: World, tmp_path: Path, chunk_files: int
+) -> None:
+    repo = builders.repo(tmp_path / "r", {b"a.js": SHARED, b"b.ts": SHARED})
+    await world.visit(repo, chunk_files=chunk_files)
+    assert await world.live() == {"r/a.js": "JavaScript"}
+
+
+async def test_settings_that_return_bring_their_verdicts_back(world: World, tmp_path: Path) -> None:
+    repo = builders.repo(tmp_path / "r", {b"a.py": CODE})
+    await world.visit(repo)
+    await _rejudge(world.journal, Examiner(STRICT, world.journal.pack))
+    assert await world.reason(repo, "a.py") is Reason.TOO_SMALL
+    await world.visit(repo)
+    assert await world.live() == {"r/a.py": "Python"}
+
+
+async def test_a_tree_that_lists_a_path_twice_is_refused(world: World, tmp_path: Path) -> None:
+    repo = builders.empty_repo(tmp_path / "r")
+    entries = b""
+    for content in (CODE, OTHER):
+        oid = builders.git(repo, "hash-object", "-w", "--stdin", stdin=content).decode().strip()
+        entries += b"100644 a.py\0" + bytes.fromhex(oid)
+    literally = ("hash-object", "-w", "-t", "tree", "--literally", "--stdin")
+    builders._point_main(repo, builders.git(repo, *literally, stdin=entries).strip())
+    [(_, reason)] = await world.visit(repo)
+    assert reason == "a damaged tree: a.py is listed twice or out of order"
+    assert await world.live() == {}
+
+
+async def test_a_repository_that_shrinks_to_nothing(world: World, tmp_path: Path) -> None:
+    repo = builders.repo(tmp_path / "r", {b"a.py": CODE, b"b/c.py": OTHER})
+    await world.visit(repo)
+    builders.commit(repo, [], {})
+    assert await world.visit(repo) == []
+    assert await world.live() == {}
+    assert (await world.journal.counts()).listed == 0
+    builders.commit(repo, [(b"d.py", CODE)], {})
+    await world.visit(repo)
+    assert await world.live() == {"r/d.py": "Python"}
+
+
+async def test_rewritten_history_is_only_another_tree(world: World, tmp_path: Path) -> None:
+    """`fast-import --force` starts anew each time: no commit is the parent of another."""
+    repo = builders.repo(tmp_path / "r", {b"a.py": CODE, b"b.py": OTHER})
+    await world.visit(repo)
+    await world.journal.forget_places(str(repo), "b.py")
+    builders.commit(repo, [(b"a/b.py", CODE), (b"b.py", SHARED)], {})
+    await world.visit(repo)
+    assert await world.live() == {"r/a/b.py": "Python"}
+    assert await world.reason(repo, "b.py") is Reason.TAKEN_DOWN
+    builders.git(repo, "gc", "-q", "--prune=now")
+    builders.commit(repo, [(b"a.py", OTHER), (b"c.py", CODE)], {})
+    await world.visit(repo)
+    assert await world.live() == {"r/c.py": "Python"}
+
+
+async def test_a_lease_that_is_lost_ends_the_visit_alone(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {b"m%d.py" % n: CODE.replace(b"area", b"area%d" % n) for n in range(40)}
+    lost, kept = builders.repo(tmp_path / "lost", files), builders.repo(tmp_path / "kept", files)
+    append, calls = world.journal.append, 0
+
+    async def take_over_once(parts: list[Part]) -> Recorded:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            visit = next(part.visit for part in parts)
+            await world.journal.release(visit, "due", None)
+        return await append(parts)
+
+    monkeypatch.setattr(world.journal, "append", take_over_once)
+    failed = await world.visit(lost, kept, chunk_files=1)
+    assert len(failed) == 1
+    assert "took over" in failed[0][1]
+    monkeypatch.undo()
+    assert await world.visit(lost, kept) == []
+    assert len(await world.live()) == 40
+
+
+async def test_a_recorder_that_dies_ends_the_run(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {b"m%d.py" % n: CODE.replace(b"area", b"area%d" % n) for n in range(40)}
+    repo = builders.repo(tmp_path / "r", files)
+
+    async def full(_: list[Part]) -> Recorded:
+        raise Fatal("no room left")
+
+    monkeypatch.setattr(world.journal, "append", full)
+    with pytest.RaisesGroup(Fatal, flatten_subgroups=True):
+        await world.visit(repo, chunk_files=1)
+
+
+async def test_who_stops_while_the_network_fails_has_a_source_that_is_due(world: World) -> None:
+    tally = Tally()
+
+    def opener(_: Repo) -> AbstractContextManager[Tree]:
+        pipeline.stop()
+        raise Transient("no route to host")
+
+    pipeline = world.pipeline(tally, PipelineLimits(), opener)
+    await pipeline.run([Repo("o/r", "https://host.example/o/r")])
+    assert tally.failed == []
+    [row] = await world.journal.repositories(due_only=True)
+    assert (row.state, row.reason) == ("due", "interrupted")
