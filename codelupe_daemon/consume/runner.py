@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -150,7 +151,7 @@ async def run(
     if lease is None:
         return Outcome.HELD
     try:
-        if replay:
+        if replay or await runner.is_ahead():
             await runner.retry(lambda: consumer.reset(lease))
         return await runner.follow(lease)
     except LeaseLost:
@@ -175,6 +176,12 @@ class _Runner:
         self.page_rows, self.lease_s = page_rows, lease_s
         self.rows = min(page_rows, FIRST_PAGE_ROWS)
         self.poll_s, self.patience_s = min(poll_s, lease_s / 3), patience_s
+        self.renew_at = time.monotonic() + lease_s / 3
+
+    async def is_ahead(self) -> bool:
+        """Whether the store was filled from another journal, or from rows that were lost since."""
+        read_to = await self.retry(self.consumer.watermark)
+        return read_to > await self.retry(self.journal.last_id)
 
     async def follow(self, lease: Lease) -> Outcome:
         """Take page after page; the next one is read while one is applied."""
@@ -187,7 +194,7 @@ class _Runner:
                     return Outcome.CAUGHT_UP
                 if not page:
                     await self.control.wait(self.poll_s)
-                    await self.retry(lambda: self.consumer.renew(lease, self.lease_s))
+                await self.renew(lease)
                 after = page[-1].id if page else after
                 ahead = asyncio.create_task(self.read(after))
                 await self.take(page, lease)
@@ -196,6 +203,12 @@ class _Runner:
             ahead.cancel()
             with suppress(asyncio.CancelledError, CodeLupeError):
                 await ahead
+
+    async def renew(self, lease: Lease) -> None:
+        """Before a third of the lease is over, however much there is to take."""
+        if time.monotonic() >= self.renew_at:
+            await self.retry(lambda: self.consumer.renew(lease, self.lease_s))
+            self.renew_at = time.monotonic() + self.lease_s / 3
 
     async def read(self, after: int) -> tuple[list[Entry], bool]:
         """The next page, and whether it is empty for good: told before the read began."""

@@ -14,6 +14,7 @@ from codelupe_daemon.consume.search_index import SearchIndex
 from codelupe_daemon.errors import Rejected, Transient
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.owner import this_process
+from codelupe_daemon.journal.sqlite import SqliteJournal
 from codelupe_daemon.model import Entry
 from tests.consume.following import catch_up, rowids
 from tests.contract.build import DEAD, ELSEWHERE, Ingest, text
@@ -183,3 +184,34 @@ async def test_rows_that_come_twice_change_nothing(
     await index.apply(page[:4], lease)
     assert await index.watermark() == 10
     assert rowids(tmp_path / "codelupe-search.db", "return") == [entry.id for entry in page]
+
+
+async def test_a_store_that_is_ahead_of_its_journal_is_filled_anew(
+    filled: Journal, index: SearchIndex, tmp_path: Path
+) -> None:
+    """The journal was deleted, or a power cut took its last rows: ids are given out again."""
+    await catch_up(filled, index)
+    other = SqliteJournal(tmp_path / "other.db")
+    await other.open(create=True)
+    await Ingest(other).complete("a/other", {"a.py": text("newcomer")})
+    assert await catch_up(other, index) is Outcome.CAUGHT_UP
+    assert await index.watermark() == 1
+    assert rowids(tmp_path / "codelupe-search.db", "newcomer") == [1]
+    await other.close()
+
+
+async def test_the_lease_is_renewed_while_there_is_much_to_take(
+    filled: Journal, index: SearchIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed: list[int] = []
+    renew = index.renew
+
+    async def watched(lease: Lease, lease_s: float) -> None:
+        renewed.append(await index.watermark())
+        await renew(lease, lease_s)
+
+    monkeypatch.setattr(index, "renew", watched)
+    control = Control()
+    control.drain()
+    await run(filled, index, owner=this_process(), control=control, page_rows=3, lease_s=0)
+    assert any(0 < at < 10 for at in renewed)
