@@ -22,17 +22,19 @@ class Frontier:
         self._lease_s = lease_s
         self._wait_s = wait_s
 
-    async def claim(self, repo: Repo, waiting: Callable[[str], None]) -> Visit:
+    async def claim(
+        self, repo: Repo, waiting: Callable[[str], None], is_stopping: Callable[[], bool]
+    ) -> Visit | None:
         """Take the repository, waiting (and saying so, once) while another process visits it.
 
-        Raises `Rejected` when that takes longer than `wait_s`.
+        None where the wait was to end. Raises `Rejected` when it takes longer than `wait_s`.
         """
         repo_id = await self._journal.register(repo)
         deadline = asyncio.get_running_loop().time() + self._wait_s
         is_told = False
         while True:
             visit = await self._journal.claim(repo_id, self._owner, self._lease_s)
-            if visit is not None:
+            if visit is not None or is_stopping():
                 return visit
             if asyncio.get_running_loop().time() > deadline:
                 raise Rejected(f"another process has been visiting it for {self._wait_s:.0f} s")

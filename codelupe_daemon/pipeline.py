@@ -43,6 +43,8 @@ from codelupe_daemon.tally import Tally
 
 T = TypeVar("T")
 RECORD_WAIT_S = 0.02
+RECORD_BYTES = 32 << 20
+RECORD_PATIENCE_S = 600.0  # another process may be vacuuming the store
 RETIRE_PAGE = 2000
 
 
@@ -116,6 +118,10 @@ def _path_hash(path: str) -> int:
     return xxhash.xxh3_64_intdigest(path.encode())
 
 
+def _size_bytes(piece: _Piece) -> int:
+    return sum(len(content.packed or b"") for content in piece.part.contents.values())
+
+
 def _slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
@@ -125,6 +131,23 @@ class Interrupted(Rejected):
 
     def __init__(self) -> None:
         super().__init__("interrupted")
+
+
+class Incomplete(Rejected):
+    """Some files could not be read this time: nothing is removed, and the visit is due again."""
+
+    def __init__(self, files: int) -> None:
+        super().__init__(f"incomplete: {files} files could not be read, see `codelupe why`")
+
+
+def _state_after(rejected: Rejected) -> str:
+    match rejected:
+        case Interrupted():
+            return "due"
+        case Incomplete():
+            return "incomplete"
+        case _:
+            return "failed"
 
 
 class Pipeline:
@@ -192,7 +215,9 @@ class Pipeline:
                 self._tally.source_done(repo.full_name)
 
     async def _visit(self, repo: Repo) -> None:
-        visit = await self._frontier.claim(repo, self._tally.waiting_for)
+        visit = await self._frontier.claim(repo, self._tally.waiting_for, lambda: self._is_stopping)
+        if visit is None:
+            raise Interrupted
         self._tally.waits_no_more(repo.full_name)
         state = _InVisit(visit)
         async with self._frontier.held(visit):
@@ -205,10 +230,7 @@ class Pipeline:
                 raise
             except Rejected as rejected:
                 await self._drained(state)  # what was read is kept, so it need not be read again
-                is_stopped = isinstance(rejected, Interrupted)
-                await self._journal.release(
-                    visit, "due" if is_stopped else "failed", rejected.reason
-                )
+                await self._journal.release(visit, _state_after(rejected), rejected.reason)
                 await self._count(state)
                 raise
         await self._count(state)
@@ -306,9 +328,7 @@ class Pipeline:
     async def _finish(self, state: _InVisit, repo: Repo) -> None:
         visit = state.visit
         if state.passing:
-            raise Rejected(
-                f"incomplete: {state.passing} files could not be read, see `codelupe why`"
-            )
+            raise Incomplete(state.passing)
         with self._tally.timed("finish"):
             await self._retire_gone(state)
             self._tally.recorded(
@@ -391,8 +411,8 @@ class Pipeline:
 
     async def _gather(self, piece: _Piece) -> tuple[list[_Piece], bool]:
         """Pieces for one append: enough rows to be worth it, unless nothing more comes."""
-        pieces, rows = [piece], len(piece.part.occurrences)
-        while rows < self._limits.record_rows:
+        pieces, rows, size_bytes = [piece], len(piece.part.occurrences), _size_bytes(piece)
+        while rows < self._limits.record_rows and size_bytes < RECORD_BYTES:
             try:
                 more = await asyncio.wait_for(self._to_record.get(), RECORD_WAIT_S)
             except TimeoutError:
@@ -401,12 +421,16 @@ class Pipeline:
                 return pieces, True
             pieces.append(more)
             rows += len(more.part.occurrences)
+            size_bytes += _size_bytes(more)
         return pieces, False
 
     async def _append(self, pieces: Sequence[_Piece]) -> None:
         try:
             with self._tally.timed("record"):
-                self._tally.recorded(await self._journal.append([piece.part for piece in pieces]))
+                parts = [piece.part for piece in pieces]
+                self._tally.recorded(
+                    await retried(lambda: self._journal.append(parts), RECORD_PATIENCE_S)
+                )
         except StaleVisit as stale:
             if len(pieces) > 1:
                 for piece in pieces:

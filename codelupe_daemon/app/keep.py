@@ -71,7 +71,7 @@ async def forget(settings: Settings, target: str | None, content: str | None) ->
         await index.erase()
         await store.erase()
         holding = await asyncio.to_thread(
-            exporting.holding, await store.exports(), forgotten.removed_ids
+            exporting.holding, await store.exports(), forgotten.blanked_ids
         )
     return _forgotten(named, forgotten, holding)
 

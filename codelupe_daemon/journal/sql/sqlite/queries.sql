@@ -102,7 +102,7 @@ update repositories set license = ?, stars = ?, forks = ?, pushed_at = ? where i
 -- name: repositories
 select id, full_name, location, is_local, state, reason, attempts, file_count,
        license, stars, forks, pushed_at, lease_owner, lease_until
-from repositories where not :due_only or state in ('due', 'visiting') order by id;
+from repositories where not :due_only or state in ('due', 'incomplete', 'visiting') order by id;
 
 -- name: known_paths
 select path, oid, path_class, examiner_version, content_hash, reason, measured, language
