@@ -66,7 +66,7 @@ class PipelineLimits:
 
     repo_workers: int = 4
     file_workers: int = 8
-    chunk_files: int = 500
+    chunk_files: int = 1000
     record_rows: int = 3000
     patience_s: float = 15.0
     """How long a source that fails is tried again."""
@@ -88,15 +88,6 @@ class _InVisit:
     passing: int = 0
     error: Rejected | None = None
     drained: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def left(self) -> None:
-        self.on_the_way += 1
-        self.drained.clear()
-
-    def arrived(self) -> None:
-        self.on_the_way -= 1
-        if not self.on_the_way:
-            self.drained.set()
 
 
 class _Chunk(NamedTuple):
@@ -176,6 +167,7 @@ class Pipeline:
         self._to_visit: asyncio.Queue[Repo] = asyncio.Queue()
         self._to_examine: asyncio.Queue[_Chunk | None] = asyncio.Queue(cores)
         self._to_record: asyncio.Queue[_Piece | None] = asyncio.Queue(cores * 2)
+        self._on_the_way = 0
         self._is_stopping = False
         self.on_recorded: Callable[[], None] = lambda: None
         """Called after every append: the journal may have grown."""
@@ -313,7 +305,7 @@ class Pipeline:
 
     async def _send_decided(self, state: _InVisit, decided: Sequence[Occurrence]) -> None:
         for piece in _slices(decided, self._limits.record_rows):
-            state.left()
+            self._left(state)
             await self._send(state, self._part(state, piece, {}))
 
     async def _read_chunk(self, state: _InVisit, tree: Tree, chunk: list[Wanted]) -> None:
@@ -322,7 +314,7 @@ class Pipeline:
                 raise Interrupted
             if state.error is not None:
                 raise state.error
-            state.left()
+            self._left(state)
             await self._to_examine.put(_Chunk(state, wanted, blobs))
 
     async def _finish(self, state: _InVisit, repo: Repo) -> None:
@@ -399,6 +391,17 @@ class Pipeline:
     ) -> Part:
         return Part(state.visit, state.commit, self._examiner.version, occurrences, contents)
 
+    def _left(self, state: _InVisit) -> None:
+        state.on_the_way += 1
+        self._on_the_way += 1
+        state.drained.clear()
+
+    def _arrived(self, state: _InVisit) -> None:
+        state.on_the_way -= 1
+        self._on_the_way -= 1
+        if not state.on_the_way:
+            state.drained.set()
+
     # -- the journal ----------------------------------------------------------------------------
 
     async def _record(self) -> None:
@@ -413,6 +416,8 @@ class Pipeline:
         """Pieces for one append: enough rows to be worth it, unless nothing more comes."""
         pieces, rows, size_bytes = [piece], len(piece.part.occurrences), _size_bytes(piece)
         while rows < self._limits.record_rows and size_bytes < RECORD_BYTES:
+            if len(pieces) == self._on_the_way:
+                break
             try:
                 more = await asyncio.wait_for(self._to_record.get(), RECORD_WAIT_S)
             except TimeoutError:
@@ -438,7 +443,7 @@ class Pipeline:
                 return
             pieces[0].of.error = stale
         for piece in pieces:
-            piece.of.arrived()
+            self._arrived(piece.of)
 
     # -- threads --------------------------------------------------------------------------------
 

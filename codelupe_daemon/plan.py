@@ -72,6 +72,8 @@ def _want(
 
 def inherit(plan: Plan, verdicts: Mapping[Key, Known]) -> Plan:
     """The plan with verdicts on the same blobs elsewhere taken over instead of reading them."""
+    if not verdicts:
+        return plan
     decided = list(plan.decided)
     for (oid, path_class), known in verdicts.items():
         same = plan.wanted.get((oid, path_class))

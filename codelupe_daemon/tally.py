@@ -31,11 +31,15 @@ class Tally:
     stages: dict[str, float] = field(default_factory=dict)
     waiting: str | None = None
     """A repository that another process visits, and that is waited for."""
-    started: float = field(default_factory=time.monotonic)
+    started: float | None = None
+
+    def start(self) -> None:
+        """The work begins: what came before is the program's own start."""
+        self.started = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self.started
+        return time.monotonic() - self.started if self.started is not None else 0.0
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
