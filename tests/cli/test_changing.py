@@ -23,7 +23,8 @@ ROW = [
 def own(tmp_path: Path) -> Home:
     """Sources and a store of the test's own."""
     home = build(tmp_path / "own")
-    done(ingest(home.store, [home.path / "one", home.path / "two"]))
+    for name in ("one", "two"):
+        done(ingest(home.store, [home.path / name]))
     return home
 
 
