@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from dataclasses import fields
 from functools import partial
+from typing import TypeVar
 
 from codelupe_daemon.app.consuming import consuming
 from codelupe_daemon.app.stores import journal
@@ -16,7 +17,7 @@ from codelupe_daemon.consume.runner import Control
 from codelupe_daemon.discover.named import named
 from codelupe_daemon.errors import Rejected
 from codelupe_daemon.examine import Examiner, ExamineSettings
-from codelupe_daemon.fetch import FetchLimits, Tree, open_tree, sweep
+from codelupe_daemon.fetch import FetchLimits, open_tree, sweep
 from codelupe_daemon.frontier import Frontier
 from codelupe_daemon.journal.base import Journal, Judged, Rejudged, RepositoryRow
 from codelupe_daemon.journal.owner import this_process
@@ -25,6 +26,7 @@ from codelupe_daemon.pipeline import Pipeline, PipelineLimits
 from codelupe_daemon.quarantine import QuarantinedExaminer
 from codelupe_daemon.tally import Tally
 
+T = TypeVar("T")
 REEXAMINE_PAGE = 200
 
 
@@ -47,7 +49,7 @@ async def ingest(
 async def reexamine(settings: Settings, tally: Tally) -> dict[str, int]:
     """Judge again what other rules or settings judged; how much of what there was to do."""
     async with journal(settings) as store:
-        examiner = _examiner(settings, store)
+        examiner = Examiner(_part_of(settings, ExamineSettings), store.pack)
         judged, recorded = await _rejudge(store, examiner)
         marked = await store.mark_due(examiner.version)
         local = [_as_repo(row) for row in marked if row.is_local]
@@ -93,51 +95,22 @@ async def _run(
 
 
 def _pipeline(settings: Settings, store: Journal, tally: Tally) -> Pipeline:
-    limits = PipelineLimits(
-        repo_workers=settings.repo_workers,
-        file_workers=settings.file_workers,
-        record_rows=settings.record_rows,
-        patience_s=settings.patience_s,
-    )
     frontier = Frontier(store, this_process(), lease_s=settings.lease_s, wait_s=settings.wait_s)
-    quarantined = QuarantinedExaminer(
-        _examine_settings(settings), store.pack, settings.examine_timeout_s
+    judged_by = _part_of(settings, ExamineSettings)
+    quarantined = QuarantinedExaminer(judged_by, store.pack, settings.examine_timeout_s)
+    opener = partial(
+        open_tree, limits=_part_of(settings, FetchLimits), scratch=settings.scratch_path
     )
-    examiner = _examiner(settings, store)
-    return Pipeline(store, frontier, _opener(settings), examiner, quarantined, limits, tally)
-
-
-def _examiner(settings: Settings, store: Journal) -> Examiner:
-    return Examiner(_examine_settings(settings), store.pack)
-
-
-def _examine_settings(settings: Settings) -> ExamineSettings:
-    return ExamineSettings(
-        max_file_bytes=settings.max_file_bytes,
-        min_file_chars=settings.min_file_chars,
-        languages=settings.languages,
-        max_line_chars=settings.max_line_chars,
-        mean_line_chars=settings.mean_line_chars,
-        min_alnum_share=settings.min_alnum_share,
-        max_encoded_bytes=settings.max_encoded_bytes,
-        max_encoded_share=settings.max_encoded_share,
-        max_backslash_share=settings.max_backslash_share,
-        max_number_share=settings.max_number_share,
-        min_table_words=settings.min_table_words,
+    limits = _part_of(settings, PipelineLimits)
+    return Pipeline(
+        store, frontier, opener, Examiner(judged_by, store.pack), quarantined, limits, tally
     )
 
 
-def _opener(settings: Settings) -> Callable[[Repo], AbstractContextManager[Tree]]:
-    limits = FetchLimits(
-        max_file_bytes=settings.max_file_bytes,
-        max_files=settings.max_files,
-        max_depth=settings.max_depth,
-        max_repo_bytes=settings.max_repo_bytes,
-        git_timeout_s=settings.git_timeout_s,
-        stall_timeout_s=settings.stall_timeout_s,
-        clone_timeout_s=settings.clone_timeout_s,
-    )
-    return partial(open_tree, limits=limits, scratch=settings.scratch_path)
+def _part_of(settings: Settings, kind: type[T]) -> T:
+    """The limits of one stage: its fields that are settings take their values from there."""
+    names = Settings.model_fields.keys() & {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: getattr(settings, name) for name in names})
 
 
 @contextlib.contextmanager

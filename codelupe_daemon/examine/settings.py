@@ -29,6 +29,8 @@ class ExamineSettings:
     max_number_share: float = 0.7
     """Of the words; files with fewer than `min_table_words` are no tables."""
     min_table_words: int = 500
+    max_depth: int = 256
+    """Kept by whoever lists the files; here it is part of what a verdict depends on."""
 
 
 def fingerprint(settings: ExamineSettings) -> str:
