@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -10,19 +11,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from codelupe_daemon.errors import Fatal
+
 _OWNED = re.compile(r"fetch-(\d+)-(\d+)-")
 
 
 @contextmanager
 def temporary_folder(scratch: Path) -> Iterator[Path]:
-    """A folder below `scratch` whose name tells which process owns it; removed at the end."""
-    scratch.mkdir(parents=True, exist_ok=True)
+    """A folder below `scratch` whose name tells which process owns it; removed at the end.
+
+    Raises `Fatal` where there is no room or no right to write, also while the folder is used.
+    """
     prefix = f"fetch-{os.getpid()}-{_started_at(os.getpid())}-"
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=scratch))
+    with _explained(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=scratch))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _explained(scratch: Path) -> Iterator[None]:
     try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise Fatal(f"the disk is full: no room for temporary files in {scratch}") from error
+        if error.errno in {errno.EROFS, errno.EACCES}:
+            raise Fatal(
+                f"cannot write temporary files in {scratch} ({error.strerror}):"
+                " name another folder with CODELUPE_SCRATCH"
+            ) from error
+        raise
 
 
 def sweep(scratch: Path) -> int:
