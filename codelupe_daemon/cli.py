@@ -290,7 +290,7 @@ def _tune_memory() -> None:
     gc.set_threshold(20_000, 10, 10)  # cycles are few: looking for them took a tenth of a run
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_ARENA_MAX, 2)  # an arena for each thread kept 70 MB that nobody used
+        mallopt(M_ARENA_MAX, 2)  # an arena for each thread kept 40 MB that nobody used
 
 
 def _message(error: CodeLupeError) -> str:

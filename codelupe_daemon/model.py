@@ -213,13 +213,6 @@ class LiveContent(NamedTuple):
     created_at: int
 
 
-class Watermark(NamedTuple):
-    """How far a consumer has read the journal."""
-
-    consumer: str
-    id: int
-
-
 @dataclass(slots=True)
 class Recorded:
     """What an append did, by op; `left_out` counts by reason."""

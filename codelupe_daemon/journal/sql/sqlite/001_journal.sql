@@ -93,20 +93,27 @@ create table exports (
     written_at integer not null
 );
 
--- The live contents under the names of the first CodeLupe's table.
-create view processed_files as
-select a.id                                   as id,
-       n.file_path                            as file_path,
-       codelupe_text(a.content)               as content,
-       n.language                             as language,
-       n.quality_score                        as quality_score,
-       datetime(a.created_at, 'unixepoch')    as created_at,
-       lower(hex(c.content_hash))             as content_hash,
-       a.content_chars                        as content_chars,
-       r.full_name                            as repo,
-       r.license                              as license,
-       n.signals                              as signals
+-- Every live content: text and beginning from its add row, place and verdict from its newest one.
+create view live as
+select a.id as add_id, n.id as newest_id, c.content_hash, a.content, a.content_chars, n.language,
+       n.quality_score, n.signals, r.license, n.repo_id, r.full_name as repo, n.file_path,
+       n."commit", n.oid, n.examiner_version, a.created_at
 from contents c
-join journal a on a.id = c.add_id
+join journal a on a.id = c.add_id and a.content_hash = c.content_hash and a.op = 'add'
 join journal n on n.id = c.newest_id
 join repositories r on r.id = c.repo_id;
+
+-- The same under the names of the first CodeLupe's table.
+create view processed_files as
+select add_id                              as id,
+       file_path,
+       codelupe_text(content)              as content,
+       language,
+       quality_score,
+       datetime(created_at, 'unixepoch')   as created_at,
+       lower(hex(content_hash))            as content_hash,
+       content_chars,
+       repo,
+       license,
+       signals
+from live;

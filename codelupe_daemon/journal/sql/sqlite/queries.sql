@@ -131,34 +131,22 @@ from journal j join repositories r on r.id = j.repo_id
 where j.id > ? order by j.id limit ?;
 
 -- name: live
-select a.id, n.id, a.content_hash, case when :text then a.content end, a.content_chars, n.language,
-       n.quality_score, n.signals, r.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
-       n.examiner_version, a.created_at
-from journal a
-join contents c on c.content_hash = a.content_hash and c.add_id = a.id
-join journal n on n.id = c.newest_id
-join repositories r on r.id = c.repo_id
-where a.op = 'add' and a.id > :after order by a.id limit :limit;
+select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
+       quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
+       examiner_version, created_at
+from live where add_id > :after order by add_id limit :limit;
 
 -- name: live_by_id
-select a.id, n.id, a.content_hash, case when :text then a.content end, a.content_chars, n.language,
-       n.quality_score, n.signals, r.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
-       n.examiner_version, a.created_at
-from journal a
-join contents c on c.content_hash = a.content_hash and c.add_id = a.id
-join journal n on n.id = c.newest_id
-join repositories r on r.id = c.repo_id
-where a.id in (select value from carray(:ids));
+select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
+       quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
+       examiner_version, created_at
+from live where add_id in (select value from carray(:ids));
 
 -- name: live_by_hash
-select a.id, n.id, a.content_hash, case when :text then a.content end, a.content_chars, n.language,
-       n.quality_score, n.signals, r.license, n.repo_id, r.full_name, n.file_path, n."commit", n.oid,
-       n.examiner_version, a.created_at
-from contents c
-join journal a on a.id = c.add_id
-join journal n on n.id = c.newest_id
-join repositories r on r.id = c.repo_id
-where c.content_hash >= :first and c.content_hash <= :last order by c.content_hash limit :limit;
+select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
+       quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
+       examiner_version, created_at
+from live where content_hash >= :first and content_hash <= :last order by content_hash limit :limit;
 
 -- name: find
 select o.repo_id, r.full_name, o.path, o.oid, o.path_class, o.language, o.content_hash, o.reason,
