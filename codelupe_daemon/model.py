@@ -35,10 +35,29 @@ class Reason(StrEnum):
     GENERATED = "generated"
     TEST_FIXTURE = "test fixture"
     CONFIGURATION = "configuration"
+    DOCUMENTATION = "documentation"
     MINIFIED = "minified"
     DATA = "data"
+    SECRET = "secret"
+    LICENSE = "license"
+    EXAMINER_FAILED = "examiner failed"
     EXAMINER_CRASHED = "examiner crashed"
     TAKEN_DOWN = "taken down"
+
+    @classmethod
+    def failed(cls, rule: str) -> Reason:
+        """`examiner failed: RULE`: the rule raised an exception at this file."""
+        return cls(f"{cls.EXAMINER_FAILED}: {rule}")
+
+    @classmethod
+    def _missing_(cls, value: object) -> Reason | None:
+        """Reasons that name the rule; members otherwise, but not listed."""
+        text = str(value)
+        if not text.startswith(f"{cls.EXAMINER_FAILED.value}: "):
+            return None
+        member = str.__new__(cls, text)
+        member._name_, member._value_ = text, text
+        return member
 
 
 # Nothing was learned about the bytes: tried again at the next visit, and this one is incomplete.
@@ -46,6 +65,9 @@ PASSING_REASONS = frozenset({Reason.UNREADABLE, Reason.CHANGED_WHILE_READ})
 
 # What the listing alone decides: true of one entry, and of no other with the same object id.
 LISTING_REASONS = frozenset({Reason.SUBMODULE, Reason.SYMLINK, Reason.TOO_DEEP})
+
+# What the place decides, beside the bytes and the path class.
+PLACE_REASONS = LISTING_REASONS | {Reason.LICENSE, Reason.TAKEN_DOWN}
 
 
 class Op(StrEnum):
@@ -124,17 +146,24 @@ class Wanted(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The judgement of one text. `score` is 0..1 in steps of 0.001; `signals` is a JSON object."""
+    """The judgement of one text. `score` is 0..1 in steps of 0.001; `signals` is a JSON object.
+
+    `license`: the SPDX expression of the text's own header.
+    """
 
     reason: Reason | None
     measured: float | None
     language: str | None
     score: float = 0.0
     signals: bytes = b"{}"
+    license: str | None = None
 
 
 class Content(NamedTuple):
-    """An accepted text as the journal stores it. `packed` is made by the journal's own `pack`."""
+    """An accepted text as the journal stores it. `packed` is made by the journal's own `pack`.
+
+    `fingerprint` finds near-duplicates; None for a text too short to have any.
+    """
 
     content_hash: bytes
     packed: bytes | None
@@ -142,10 +171,15 @@ class Content(NamedTuple):
     language: str
     score: float
     signals: bytes
+    fingerprint: bytes | None = None
 
 
 class Occurrence(NamedTuple):
-    """One listed file: either the content that it holds or the reason it was left out."""
+    """One listed file: either the content that it holds or the reason it was left out.
+
+    `license`: of this place, an SPDX expression: `own_license`, that of the file's own header,
+    else that of the nearest folder with a licence file.
+    """
 
     path: str
     oid: bytes | None
@@ -154,6 +188,12 @@ class Occurrence(NamedTuple):
     content_hash: bytes | None
     reason: Reason | None
     measured: float | None
+    license: str | None = None
+    own_license: str | None = None
+
+
+ContentKey = tuple[bytes, str]
+"""content_hash and language: the same text is judged once in each language it is taken for."""
 
 
 class Part(NamedTuple):
@@ -163,7 +203,7 @@ class Part(NamedTuple):
     commit: bytes | None
     examiner_version: str
     occurrences: Sequence[Occurrence]
-    contents: Mapping[bytes, Content]
+    contents: Mapping[ContentKey, Content]
 
 
 class Place(NamedTuple):
@@ -193,6 +233,7 @@ class Entry(NamedTuple):
     standing: Standing
     examiner_version: str
     created_at: int
+    fingerprint: bytes | None = None
 
 
 class LiveContent(NamedTuple):
