@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from codelupe_daemon.examine import text
-from codelupe_daemon.examine.blocks import PADDING
 from codelupe_daemon.examine.features import HEAD_BYTES, Batch
 from codelupe_daemon.examine.kernel import ROW_COLUMNS, measure_texts
 from codelupe_daemon.examine.language import CONTENT_BYTES, by_content, by_shebang
@@ -24,6 +23,7 @@ from codelupe_daemon.examine.rules import CONTENT_RULES
 from codelupe_daemon.examine.settings import ExamineSettings, fingerprint
 from codelupe_daemon.examine.signals import rate
 from codelupe_daemon.model import Content, PathVerdict, Reason, Verdict, Wanted
+from codelupe_daemon.syntax.blocks import PADDING
 
 VERSION = "1"
 """Raised whenever a verdict on the same bytes changes; `tests/examine/golden.json` notices."""

@@ -12,18 +12,6 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from codelupe_daemon.examine.blocks import (
-    U64,
-    add,
-    byte_at,
-    count_bits,
-    equal_mask,
-    get,
-    load64,
-    lowest_bit,
-    put,
-    range_mask,
-)
 from codelupe_daemon.examine.features import (
     ALNUM,
     BACKSLASHES,
@@ -67,7 +55,23 @@ from codelupe_daemon.examine.languages.base import (
     WORD_MAX_BYTES,
     Word,
 )
-from codelupe_daemon.examine.text import CR, INLINE, JIT, LF, first_bytes, limit
+from codelupe_daemon.examine.text import CR, LF
+from codelupe_daemon.syntax.blocks import (
+    INLINE,
+    JIT,
+    U64,
+    add,
+    byte_at,
+    count_bits,
+    equal_mask,
+    first_bytes,
+    get,
+    limit,
+    load64,
+    lowest_bit,
+    put,
+    range_mask,
+)
 
 HEAD_LINES = 40
 """Where the marker of a generated file is looked for."""

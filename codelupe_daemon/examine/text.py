@@ -14,26 +14,21 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from codelupe_daemon.examine.blocks import (
+from codelupe_daemon.model import Reason
+from codelupe_daemon.syntax.blocks import (
+    JIT,
     U64,
     byte_at,
     count_bits,
     equal_mask,
+    first_bytes,
     get,
-    load64,
+    limit,
     lowest_bit,
     put,
     range_mask,
 )
-from codelupe_daemon.model import Reason
 
-JIT: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "boundscheck": False,
-    "error_model": "numpy",
-}
-INLINE = {**JIT, "forceinline": True}
 NUL, BAD_BYTE, CHARS, LF, CR, HEAD, TEXT_COLUMNS = range(7)
 
 _LFS_HEAD = b"version https://git-lfs.github.com/spec/v1\n"
@@ -45,21 +40,6 @@ _MARKS = (  # UTF-32-LE begins with the mark of UTF-16-LE: the longer ones first
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-
-
-@njit(**INLINE)
-def limit(rest: np.uint64) -> np.uint64:
-    """The mask of the first `rest` of 64 bytes."""
-    if rest >= U64(64):
-        return U64(0xFFFFFFFFFFFFFFFF)
-    return (U64(1) << rest) - U64(1)
-
-
-@njit(**INLINE)
-def first_bytes(at: np.uint64, end: np.uint64) -> np.uint64:
-    """One to eight bytes of at..end, the first one lowest, zeros after them; at < end."""
-    rest = min(end - at, U64(8))
-    return load64(at) & (U64(0xFFFFFFFFFFFFFFFF) >> (U64(64) - (rest << U64(3))))
 
 
 @njit(**JIT)

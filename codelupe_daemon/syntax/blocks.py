@@ -12,9 +12,16 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
 
+JIT: dict[str, Any] = {
+    "nogil": True,
+    "cache": True,
+    "boundscheck": False,
+    "error_model": "numpy",
+}
+INLINE = {**JIT, "forceinline": True}
 U64 = np.uint64
 PADDING = 64
 
@@ -130,3 +137,18 @@ def count_bits(_context: Any, mask: Any) -> Any:
         return builder.ctpop(args[0])
 
     return types.uint64(types.uint64), generate
+
+
+@njit(**INLINE)
+def limit(rest: np.uint64) -> np.uint64:
+    """The mask of the first `rest` of 64 bytes."""
+    if rest >= U64(64):
+        return U64(0xFFFFFFFFFFFFFFFF)
+    return (U64(1) << rest) - U64(1)
+
+
+@njit(**INLINE)
+def first_bytes(at: np.uint64, end: np.uint64) -> np.uint64:
+    """One to eight bytes of at..end, the first one lowest, zeros after them; at < end."""
+    rest = min(end - at, U64(8))
+    return load64(at) & (U64(0xFFFFFFFFFFFFFFFF) >> (U64(64) - (rest << U64(3))))
