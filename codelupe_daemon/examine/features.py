@@ -34,8 +34,17 @@ from codelupe_daemon.examine.languages.base import WORD_CLASSES, Word
     DEEP,  # lines of code that begin beyond column 24
     DEFINITIONS,
     DOCUMENTED,  # definitions with a comment before them or a docstring after them
+    LETTERS,  # characters, as DIGITS and BLANKS
+    DIGITS,
+    BLANKS,
+    COMMENT_BYTES,
+    DUPLICATES,  # lines of code that stand in the text more than once
+    TODOS,  # lines of comment that say that something is left to do
+    PASS_LINES,  # of Python, as the next two
+    IMPORT_LINES,
+    PRINT_LINES,
     FEATURES,
-) = range(24)
+) = range(33)
 TABLE_COLUMNS = FEATURES + WORD_CLASSES
 
 HEAD_BYTES = 8192

@@ -19,6 +19,7 @@ from codelupe_daemon.examine.features import (
     CAMEL,
     CODE,
     COMMENT,
+    COMMENT_BYTES,
     DEEP,
     DEFINITIONS,
     DOCUMENTED,
@@ -51,9 +52,17 @@ from codelupe_daemon.examine.languages.base import (
     OPEN,
     SLOT_BYTES,
     SLOTS,
+    STATEMENTS,
     TRIPLE,
     WORD_MAX_BYTES,
     Word,
+)
+from codelupe_daemon.examine.shares import (
+    count_characters,
+    count_duplicate,
+    count_statement,
+    count_todo,
+    seen_slots,
 )
 from codelupe_daemon.examine.text import CR, LF
 from codelupe_daemon.syntax.blocks import (
@@ -89,9 +98,9 @@ _CONTROL = sum(1 << word for word in (Word.BRANCH, Word.LOOP, Word.JUMP, Word.ER
 # Carried from line to line, in columns after the measures. AFTER_COMMENT: the line before
 # explains what follows; AFTER_COLON: a docstring may follow; PENDING: a head without its brace, 2
 # if it is explained.
-STATE, QUOTE, AFTER_COMMENT, AFTER_COLON, PENDING, ROW_COLUMNS = range(
-    TABLE_COLUMNS, TABLE_COLUMNS + 6
-)
+STATE, QUOTE, AFTER_COMMENT, AFTER_COLON, PENDING = range(TABLE_COLUMNS, TABLE_COLUMNS + 5)
+# Of the text's table of lines: its address, its slots, and the text's stamp.
+SEEN, SEEN_SLOTS, STAMP, ROW_COLUMNS = range(TABLE_COLUMNS + 5, TABLE_COLUMNS + 9)
 _CODE, _COMMENT, _STRING = range(3)
 
 
@@ -453,15 +462,20 @@ def measure_line(
         add(row, COMMENT, 1)
         put(row, AFTER_COMMENT, 1)
         count_alnum(first, stop, row)
+        add(row, COMMENT_BYTES, np.int64(stop - at) + 1)
+        count_todo(first, stop, row)
         return
     add(row, CODE, 1)
+    tail = last_visible(first, stop)
+    count_duplicate(first, tail, U64(get(row, SEEN)), get(row, SEEN_SLOTS), get(row, STAMP), row)
     if state == _STRING:
         count_alnum(first, stop, row)
         return
     width = columns(at, first)
     add(row, INDENTED, width)
     add(row, DEEP, width > DEEP_COLUMNS)
-    tail = last_visible(first, stop)
+    if get(marks, STATEMENTS) != 0:
+        count_statement(first, tail, row)
     seen = count_words(first, tail, words, row)
     find_definition(first, tail, seen, marks, row)
 
@@ -471,6 +485,11 @@ def measure_texts(
     data: Any, offsets: Any, sizes: Any, texts: Any, kinds: Any, marks: Any, words: Any, table: Any
 ) -> None:
     """Fill (n, ROW_COLUMNS) int64, zeros before; kinds: each text's analyser, -1 for none."""
+    lines = np.int64(0)
+    for f in range(offsets.shape[0]):
+        if kinds[f] >= 0:
+            lines = max(lines, texts[f, LF], texts[f, CR])
+    seen = np.zeros(seen_slots(lines + 1), np.uint64)
     for f in range(offsets.shape[0]):
         kind = kinds[f]
         if kind < 0:
@@ -481,6 +500,10 @@ def measure_texts(
         mark = U64(marks.ctypes.data) + U64(kind * MARK_COLUMNS * 8)
         word = U64(words.ctypes.data) + U64(kind * SLOTS * SLOT_BYTES)
         row = U64(table.ctypes.data) + U64(f * ROW_COLUMNS * 8)
+        put(row, SEEN, np.int64(seen.ctypes.data))
+        put(row, SEEN_SLOTS, seen_slots(max(texts[f, LF], texts[f, CR]) + 1))
+        put(row, STAMP, f + 1)
+        count_characters(at, end, row)
         while at < end:
             stop = line_end(at, end, newline)
             measure_line(at, stop, mark, word, row)

@@ -34,7 +34,7 @@ MIX_LOW = 0x9E3779B97F4A7C15
 MIX_HIGH = 0xC2B2AE3D27D4EB4F
 
 LINE_1, LINE_1_MASK, LINE_2, LINE_2_MASK, OPEN, OPEN_MASK = range(6)
-CLOSE, CLOSE_BYTES, TRIPLE, BRACES, MARK_COLUMNS = range(6, 11)
+CLOSE, CLOSE_BYTES, TRIPLE, BRACES, STATEMENTS, MARK_COLUMNS = range(6, 12)
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Analyser:
 
     `line_comments`: at most two; `block_comment`: open and close, at most 4 and 2..3 bytes.
     `triple_quotes`: a text between three quotes is documentation where it stands by itself.
+    `statements`: lines that pass, import or print are counted as those of Python.
     `braces`: what ends in `) {` defines a function unless a word of control stands before it.
     """
 
@@ -52,6 +53,7 @@ class Analyser:
     block_comment: tuple[str, str] | None = ("/*", "*/")
     triple_quotes: bool = False
     braces: bool = False
+    statements: bool = False
 
 
 def _number(text: str) -> int:
@@ -70,6 +72,7 @@ def marks(analyser: Analyser) -> list[int]:
     row[CLOSE_BYTES] = len(closing)
     row[TRIPLE] = analyser.triple_quotes
     row[BRACES] = analyser.braces
+    row[STATEMENTS] = analyser.statements
     return row
 
 

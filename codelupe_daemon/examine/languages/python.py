@@ -9,6 +9,7 @@ ANALYSER = Analyser(
     line_comments=("#",),
     block_comment=None,
     triple_quotes=True,
+    statements=True,
     words={
         Word.DEFINITION: "def class lambda cdef cpdef func struct",
         Word.BRANCH: "if elif else match case",

@@ -1,0 +1,184 @@
+"""What the published limits ask of a text: letters, digits, blanks, and lines that say nothing new.
+
+Duplicate lines are found through a table of hashes that all texts of a batch share: the stamp of a
+slot says which text wrote it last, so that the table is never cleared.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from codelupe_daemon.examine.features import (
+    BLANKS,
+    DIGITS,
+    DUPLICATES,
+    IMPORT_LINES,
+    LETTERS,
+    PASS_LINES,
+    PRINT_LINES,
+    TODOS,
+)
+from codelupe_daemon.syntax.blocks import (
+    INLINE,
+    JIT,
+    U64,
+    add,
+    byte_at,
+    count_bits,
+    equal_mask,
+    first_bytes,
+    limit,
+    load64,
+    lowest_bit,
+    put,
+    range_mask,
+)
+
+SEEN_MAX_SLOTS = 1 << 17
+"""1 MiB: up to 65,000 different lines; what a larger text has beyond them is taken as new."""
+_PROBES = 64
+_STAMP_MASK = U64((1 << 23) - 1)
+_HASH_SHIFT = U64(24)
+_MIX = U64(0x9E3779B97F4A7C15)
+_LOWER = U64(0x2020202020202020)
+
+
+def _word(text: bytes) -> np.uint64:
+    return U64(int.from_bytes(text, "little"))
+
+
+_TODO, _FIXME = _word(b"todo"), _word(b"fixme")
+_YOUR_COD, _CODE_HER = _word(b"your cod"), _word(b"code her")
+_PASS, _PRINT, _IMPORT, _FROM = _word(b"pass"), _word(b"print"), _word(b"import"), _word(b"from")
+_FOUR, _FIVE = _word(b"\xff" * 4), _word(b"\xff" * 5)
+
+
+@njit(**JIT)
+def count_characters(at: np.uint64, end: np.uint64, row: np.uint64) -> None:
+    """Letters are those of ASCII, and every character beyond it."""
+    letters = digits = blanks = U64(0)
+    while at < end:
+        keep = limit(end - at)
+        letter = range_mask(at, 32, 97, 26) | range_mask(at, 0, 0xC0, 0x40)
+        letters += count_bits(letter & keep)
+        digits += count_bits(range_mask(at, 0, 48, 10) & keep)
+        blanks += count_bits((equal_mask(at, 32) | range_mask(at, 0, 9, 5)) & keep)
+        at += U64(64)
+    add(row, LETTERS, np.int64(letters))
+    add(row, DIGITS, np.int64(digits))
+    add(row, BLANKS, np.int64(blanks))
+
+
+@njit(**JIT)
+def seen_slots(lines: np.int64) -> np.int64:
+    """A power of two, twice as many slots as there are lines."""
+    slots = np.int64(64)
+    while slots < 2 * lines and slots < SEEN_MAX_SLOTS:
+        slots *= 2
+    return slots
+
+
+@njit(**INLINE)
+def line_hash(at: np.uint64, end: np.uint64) -> np.uint64:
+    mixed = (end - at) * _MIX
+    while at < end:
+        mixed = (mixed ^ first_bytes(at, end)) * _MIX
+        mixed ^= mixed >> U64(29)
+        at += U64(8)
+    return mixed
+
+
+@njit(**INLINE)
+def count_duplicate(
+    first: np.uint64,
+    tail: np.uint64,
+    seen: np.uint64,
+    slots: np.int64,
+    stamp: np.int64,
+    row: np.uint64,
+) -> None:
+    """Count a line of code that stands in the text more than once, the first one as well; a
+    bracket alone is in every text."""
+    if tail - first == U64(1) or (
+        tail - first == U64(2) and byte_at(first) == 125 and byte_at(first + U64(1)) == 44
+    ):
+        return
+    mixed = line_hash(first, tail)
+    at = mixed & U64(slots - 1)
+    mine = U64(stamp) & _STAMP_MASK
+    for _ in range(_PROBES):
+        slot = load64(seen + (at << U64(3)))
+        if (slot >> U64(1)) & _STAMP_MASK != mine:
+            kept = ((mixed >> _HASH_SHIFT) << _HASH_SHIFT) | (mine << U64(1))
+            put(seen, np.int64(at), np.int64(kept))
+            return
+        if slot >> _HASH_SHIFT == mixed >> _HASH_SHIFT:
+            add(row, DUPLICATES, 2 - np.int64(slot & U64(1)))
+            put(seen, np.int64(at), np.int64(slot | U64(1)))
+            return
+        at = (at + U64(1)) & U64(slots - 1)
+
+
+@njit(**INLINE)
+def lower(at: np.uint64) -> np.uint64:
+    return load64(at) | _LOWER
+
+
+@njit(**INLINE)
+def is_todo_near(place: np.uint64, at: np.uint64, end: np.uint64) -> bool:
+    """Whether the "od" or "xm" at `place` is that of "todo", "your code here" or "fixme"."""
+    back = place - at
+    if back >= U64(1) and place + U64(3) <= end and lower(place - U64(1)) & _FOUR == _TODO:
+        return True
+    if back >= U64(2) and place + U64(3) <= end and lower(place - U64(2)) & _FIVE == _FIXME:
+        return True
+    if back < U64(6) or place + U64(8) > end:
+        return False
+    return lower(place - U64(6)) == _YOUR_COD and lower(place - U64(1)) == _CODE_HER
+
+
+@njit(**INLINE)
+def count_todo(at: np.uint64, end: np.uint64, row: np.uint64) -> None:
+    """Count a line of comment that says that something is left to do."""
+    i = at
+    while i < end:
+        pair = range_mask(i, 32, 111, 1) & (range_mask(i, 32, 100, 1) >> U64(1))
+        pair |= range_mask(i, 32, 120, 1) & (range_mask(i, 32, 109, 1) >> U64(1))
+        pair &= limit(end - i)
+        while pair != U64(0):
+            if is_todo_near(i + lowest_bit(pair), at, end):
+                add(row, TODOS, 1)
+                return
+            pair &= pair - U64(1)
+        i += U64(63)
+
+
+@njit(**INLINE)
+def is_name_byte(byte: np.uint8) -> bool:
+    folded = np.int64(byte) | 32
+    return 97 <= folded <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128
+
+
+@njit(**INLINE)
+def begins_word(
+    head: np.uint64, at: np.uint64, end: np.uint64, word: np.uint64, size: np.uint64
+) -> bool:
+    mask = (U64(1) << (size << U64(3))) - U64(1)
+    if head & mask != word or end - at < size:
+        return False
+    return end - at == size or not is_name_byte(byte_at(at + size))
+
+
+@njit(**INLINE)
+def count_statement(first: np.uint64, tail: np.uint64, row: np.uint64) -> None:
+    """Count a line of Python that passes, imports or prints."""
+    head = first_bytes(first, tail)
+    if begins_word(head, first, tail, _PASS, U64(4)):
+        add(row, PASS_LINES, 1)
+    elif begins_word(head, first, tail, _IMPORT, U64(6)) or begins_word(
+        head, first, tail, _FROM, U64(4)
+    ):
+        add(row, IMPORT_LINES, 1)
+    elif begins_word(head, first, tail, _PRINT, U64(5)):
+        add(row, PRINT_LINES, 1)
