@@ -1,4 +1,4 @@
-"""Which language a text is written in: by file name, extension, shebang, then its content.
+"""Which language a text is written in: modeline, file name, shebang, extension, then its content.
 
 Names, types and patterns are linguist's (`languages.json`, `heuristics.json`).
 """
@@ -14,10 +14,14 @@ from typing import Any, NamedTuple
 import hyperscan
 import orjson
 
+from codelupe_daemon.examine.modeline import SIDE_BYTES, may_have_modeline, mode_of
+
 CONTENT_BYTES = 16 << 10
 """How much of a text the patterns see."""
 
 _SHEBANG = re.compile(rb"#!\s*(?:\S*/)?env\s+(?:-\S+\s+|\w+=\S*\s+)*(\S+)|#!\s*(\S+)")
+_EXEC = re.compile(rb"exec (\w+).+\$0.+\$@")
+_EXEC_LINES, _EXEC_BYTES = 5, 200
 _PATTERN_FLAGS = (
     hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
 )
@@ -32,6 +36,8 @@ class Tables(NamedTuple):
     filenames: dict[str, str]
     extensions: dict[str, str]
     interpreters: dict[str, str]
+    aliases: dict[str, str]
+    """In lower case, the names themselves among them, with their spaces or with hyphens."""
     shared: dict[str, list[Any]]
     """Extensions whose language the content decides: the rules of `heuristics.json`."""
 
@@ -45,13 +51,16 @@ def tables() -> Tables:
     """The linguist tables, loaded once."""
     data, heuristics = _load("languages.json"), _load("heuristics.json")
     languages: dict[str, dict[str, Any]] = data["languages"]
-    found = Tables({}, {}, {}, {}, {})
+    found = Tables({}, {}, {}, {}, {}, {})
     for language, row in languages.items():
         found.types[language] = row["type"]
+        found.aliases[language.lower()] = language
+        found.aliases[re.sub(r"\s", "-", language.lower())] = language
         for key, table in (
             ("filenames", found.filenames),
             ("extensions", found.extensions),
             ("interpreters", found.interpreters),
+            ("aliases", found.aliases),
         ):
             for name in row.get(key, ()):
                 table.setdefault(name, language)
@@ -69,6 +78,13 @@ def tables() -> Tables:
 
 def is_programming(language: str) -> bool:
     return tables().types.get(language) == "programming"
+
+
+def by_alias(name: str) -> str | None:
+    """The language that a modeline or `.gitattributes` names; of a list, its first."""
+    aliases = tables().aliases
+    name = name.lower()
+    return aliases.get(name) or aliases.get(name.partition(",")[0])
 
 
 class ByName(NamedTuple):
@@ -99,9 +115,33 @@ def by_shebang(head: bytes) -> str | None:
     found = _SHEBANG.match(head.partition(b"\n")[0])
     if found is None:
         return None
-    name = (found[1] or found[2]).rpartition(b"/")[2].decode("utf-8", "replace")
-    interpreters = tables().interpreters
-    return interpreters.get(name) or interpreters.get(re.sub(r"[\d.]+$", "", name))
+    name = (found[1] or found[2]).rpartition(b"/")[2]
+    if name == b"sh":  # a script that hands itself over: exec tclsh "$0" "$@"
+        lines = head.split(b"\n", _EXEC_LINES)[:_EXEC_LINES]
+        others = (_EXEC.search(line[:_EXEC_BYTES]) for line in lines)
+        name = next((other[1] for other in others if other), name)
+    known = tables().interpreters
+    interpreter = name.decode("utf-8", "replace")
+    return known.get(interpreter) or known.get(re.sub(r"[\d.]+$", "", interpreter))
+
+
+def decide(named: str | None, extension: str, head: bytes, tail: bytes) -> str | None:
+    """The language of a text of which `by_name` said (named, extension).
+
+    To be asked where the name leaves it open, where the text begins with `#!`, and where
+    `may_have_modeline`; in all other texts it is `named`. `head` and `tail` begin and end the text.
+    """
+    if may_have_modeline(head[:SIDE_BYTES], tail[-SIDE_BYTES:]):
+        mode = mode_of(head, tail)
+        if mode and (language := by_alias(mode)):
+            return language
+    if head.startswith(b"#!") and (language := by_shebang(head)):
+        return language
+    if extension:
+        return by_content(extension, head)
+    if named is None and any(b"<?xml version=" in line for line in head.split(b"\n", 2)[:2]):
+        return "XML"
+    return named
 
 
 class _Patterns(NamedTuple):
