@@ -38,13 +38,15 @@ from codelupe_daemon.examine.languages.base import WORD_CLASSES, Word
     DIGITS,
     BLANKS,
     COMMENT_BYTES,
+    HEADER_LINES,  # of comment, before the first line that is none; a blank one ends them
+    HEADER_BYTES,
     DUPLICATES,  # lines of code that stand in the text more than once
     TODOS,  # lines of comment that say that something is left to do
     PASS_LINES,  # of Python, as the next two
     IMPORT_LINES,
     PRINT_LINES,
     FEATURES,
-) = range(33)
+) = range(35)
 TABLE_COLUMNS = FEATURES + WORD_CLASSES
 
 HEAD_BYTES = 8192

@@ -16,16 +16,22 @@ from codelupe_daemon.examine.features import (
     ALNUM,
     BACKSLASHES,
     BLANK,
+    BLANKS,
     CAMEL,
     CODE,
     COMMENT,
     COMMENT_BYTES,
     DEEP,
     DEFINITIONS,
+    DIGITS,
     DOCUMENTED,
+    DUPLICATES,
     ENCODED,
     FEATURES,
+    HEADER_BYTES,
+    HEADER_LINES,
     INDENTED,
+    LETTERS,
     LINES,
     LONG_LINES,
     LONGEST_ENCODED,
@@ -34,9 +40,11 @@ from codelupe_daemon.examine.features import (
     NAME_BYTES,
     NAMES,
     NUMBERS,
+    PASS_LINES,
     SHORT_NAMES,
     SNAKE,
     TABLE_COLUMNS,
+    TODOS,
     VISIBLE,
     WORDS,
 )
@@ -59,10 +67,10 @@ from codelupe_daemon.examine.languages.base import (
 )
 from codelupe_daemon.examine.shares import (
     count_characters,
-    count_duplicate,
-    count_statement,
-    count_todo,
+    duplicates,
+    is_todo,
     seen_slots,
+    statement,
 )
 from codelupe_daemon.examine.text import CR, LF
 from codelupe_daemon.syntax.blocks import (
@@ -440,6 +448,14 @@ def find_definition(
 
 
 @njit(**INLINE)
+def count_header(size: np.uint64, row: np.uint64) -> None:
+    """Count a line of comment that has had none but its like before it."""
+    if get(row, AFTER_COMMENT) != 0 or get(row, COMMENT) == 0:
+        add(row, HEADER_LINES, 1)
+        add(row, HEADER_BYTES, np.int64(size) + 1)
+
+
+@njit(**INLINE)
 def measure_line(
     at: np.uint64, stop: np.uint64,
     marks: np.uint64, words: np.uint64, row: np.uint64,
@@ -459,15 +475,20 @@ def measure_line(
     else:
         comment = is_comment(first, stop, marks, row)
     if comment:
+        if get(row, CODE) == 0 and get(row, HEADER_LINES) == get(row, COMMENT):
+            count_header(stop - at, row)
         add(row, COMMENT, 1)
         put(row, AFTER_COMMENT, 1)
         count_alnum(first, stop, row)
         add(row, COMMENT_BYTES, np.int64(stop - at) + 1)
-        count_todo(first, stop, row)
+        add(row, TODOS, is_todo(first, stop))
         return
     add(row, CODE, 1)
     tail = last_visible(first, stop)
-    count_duplicate(first, tail, U64(get(row, SEEN)), get(row, SEEN_SLOTS), get(row, STAMP), row)
+    seen_before = U64(get(row, SEEN))
+    add(
+        row, DUPLICATES, duplicates(first, tail, seen_before, get(row, SEEN_SLOTS), get(row, STAMP))
+    )
     if state == _STRING:
         count_alnum(first, stop, row)
         return
@@ -475,7 +496,9 @@ def measure_line(
     add(row, INDENTED, width)
     add(row, DEEP, width > DEEP_COLUMNS)
     if get(marks, STATEMENTS) != 0:
-        count_statement(first, tail, row)
+        does = statement(first, tail)
+        if does >= 0:
+            add(row, PASS_LINES + does, 1)
     seen = count_words(first, tail, words, row)
     find_definition(first, tail, seen, marks, row)
 
@@ -503,7 +526,10 @@ def measure_texts(
         put(row, SEEN, np.int64(seen.ctypes.data))
         put(row, SEEN_SLOTS, seen_slots(max(texts[f, LF], texts[f, CR]) + 1))
         put(row, STAMP, f + 1)
-        count_characters(at, end, row)
+        letters, digits, blanks = count_characters(at, end)
+        put(row, LETTERS, letters)
+        put(row, DIGITS, digits)
+        put(row, BLANKS, blanks)
         while at < end:
             stop = line_end(at, end, newline)
             measure_line(at, stop, mark, word, row)

@@ -6,24 +6,15 @@ slot says which text wrote it last, so that the table is never cleared.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
-from codelupe_daemon.examine.features import (
-    BLANKS,
-    DIGITS,
-    DUPLICATES,
-    IMPORT_LINES,
-    LETTERS,
-    PASS_LINES,
-    PRINT_LINES,
-    TODOS,
-)
 from codelupe_daemon.syntax.blocks import (
     INLINE,
     JIT,
     U64,
-    add,
     byte_at,
     count_bits,
     equal_mask,
@@ -55,8 +46,8 @@ _FOUR, _FIVE = _word(b"\xff" * 4), _word(b"\xff" * 5)
 
 
 @njit(**JIT)
-def count_characters(at: np.uint64, end: np.uint64, row: np.uint64) -> None:
-    """Letters are those of ASCII, and every character beyond it."""
+def count_characters(at: np.uint64, end: np.uint64) -> Any:
+    """Letters, digits, blanks; a letter is one of ASCII, or any character beyond it."""
     letters = digits = blanks = U64(0)
     while at < end:
         keep = limit(end - at)
@@ -65,9 +56,7 @@ def count_characters(at: np.uint64, end: np.uint64, row: np.uint64) -> None:
         digits += count_bits(range_mask(at, 0, 48, 10) & keep)
         blanks += count_bits((equal_mask(at, 32) | range_mask(at, 0, 9, 5)) & keep)
         at += U64(64)
-    add(row, LETTERS, np.int64(letters))
-    add(row, DIGITS, np.int64(digits))
-    add(row, BLANKS, np.int64(blanks))
+    return np.int64(letters), np.int64(digits), np.int64(blanks)
 
 
 @njit(**JIT)
@@ -90,20 +79,17 @@ def line_hash(at: np.uint64, end: np.uint64) -> np.uint64:
 
 
 @njit(**INLINE)
-def count_duplicate(
-    first: np.uint64,
-    tail: np.uint64,
-    seen: np.uint64,
-    slots: np.int64,
-    stamp: np.int64,
-    row: np.uint64,
-) -> None:
-    """Count a line of code that stands in the text more than once, the first one as well; a
-    bracket alone is in every text."""
+def duplicates(
+    first: np.uint64, tail: np.uint64, seen: np.uint64, slots: np.int64, stamp: np.int64
+) -> np.int64:
+    """How many lines of code this one makes duplicates: 2 where the first is met again, then 1.
+
+    A bracket alone is in every text, and none.
+    """
     if tail - first == U64(1) or (
         tail - first == U64(2) and byte_at(first) == 125 and byte_at(first + U64(1)) == 44
     ):
-        return
+        return np.int64(0)
     mixed = line_hash(first, tail)
     at = mixed & U64(slots - 1)
     mine = U64(stamp) & _STAMP_MASK
@@ -112,12 +98,12 @@ def count_duplicate(
         if (slot >> U64(1)) & _STAMP_MASK != mine:
             kept = ((mixed >> _HASH_SHIFT) << _HASH_SHIFT) | (mine << U64(1))
             put(seen, np.int64(at), np.int64(kept))
-            return
+            return np.int64(0)
         if slot >> _HASH_SHIFT == mixed >> _HASH_SHIFT:
-            add(row, DUPLICATES, 2 - np.int64(slot & U64(1)))
             put(seen, np.int64(at), np.int64(slot | U64(1)))
-            return
+            return np.int64(2) - np.int64(slot & U64(1))
         at = (at + U64(1)) & U64(slots - 1)
+    return np.int64(0)
 
 
 @njit(**INLINE)
@@ -139,8 +125,8 @@ def is_todo_near(place: np.uint64, at: np.uint64, end: np.uint64) -> bool:
 
 
 @njit(**INLINE)
-def count_todo(at: np.uint64, end: np.uint64, row: np.uint64) -> None:
-    """Count a line of comment that says that something is left to do."""
+def is_todo(at: np.uint64, end: np.uint64) -> bool:
+    """Whether a line of comment says that something is left to do."""
     i = at
     while i < end:
         pair = range_mask(i, 32, 111, 1) & (range_mask(i, 32, 100, 1) >> U64(1))
@@ -148,10 +134,10 @@ def count_todo(at: np.uint64, end: np.uint64, row: np.uint64) -> None:
         pair &= limit(end - i)
         while pair != U64(0):
             if is_todo_near(i + lowest_bit(pair), at, end):
-                add(row, TODOS, 1)
-                return
+                return True
             pair &= pair - U64(1)
         i += U64(63)
+    return False
 
 
 @njit(**INLINE)
@@ -171,14 +157,13 @@ def begins_word(
 
 
 @njit(**INLINE)
-def count_statement(first: np.uint64, tail: np.uint64, row: np.uint64) -> None:
-    """Count a line of Python that passes, imports or prints."""
+def statement(first: np.uint64, tail: np.uint64) -> np.int64:
+    """What a line of Python does: 0 passes, 1 imports, 2 prints, -1 something else."""
     head = first_bytes(first, tail)
     if begins_word(head, first, tail, _PASS, U64(4)):
-        add(row, PASS_LINES, 1)
-    elif begins_word(head, first, tail, _IMPORT, U64(6)) or begins_word(
-        head, first, tail, _FROM, U64(4)
-    ):
-        add(row, IMPORT_LINES, 1)
-    elif begins_word(head, first, tail, _PRINT, U64(5)):
-        add(row, PRINT_LINES, 1)
+        return np.int64(0)
+    if begins_word(head, first, tail, _IMPORT, U64(6)):
+        return np.int64(1)
+    if begins_word(head, first, tail, _FROM, U64(4)):
+        return np.int64(1)
+    return np.int64(2 if begins_word(head, first, tail, _PRINT, U64(5)) else -1)
