@@ -45,8 +45,12 @@ from codelupe_daemon.examine.languages.base import WORD_CLASSES, Word
     PASS_LINES,  # of Python, as the next two
     IMPORT_LINES,
     PRINT_LINES,
+    LONGEST,  # lines of code from one definition to the next, at most
+    NUMBERED,  # names that end in a digit
+    SWALLOWED,  # handlers of errors that do nothing, results that are thrown away
+    BROKEN,  # brackets, strings and blocks that do not close
     FEATURES,
-) = range(35)
+) = range(39)
 TABLE_COLUMNS = FEATURES + WORD_CLASSES
 
 HEAD_BYTES = 8192

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from codelupe_daemon.examine.balance import BALANCE_COLUMNS, OPEN_QUOTE, end_text, read_line
 from codelupe_daemon.examine.features import (
     ALNUM,
     BACKSLASHES,
     BLANK,
     BLANKS,
+    BROKEN,
     CAMEL,
     CODE,
     COMMENT,
@@ -34,16 +36,18 @@ from codelupe_daemon.examine.features import (
     LETTERS,
     LINES,
     LONG_LINES,
+    LONGEST,
     LONGEST_ENCODED,
     MARKER_LINE,
     MAX_LINE,
     NAME_BYTES,
     NAMES,
+    NUMBERED,
     NUMBERS,
     PASS_LINES,
     SHORT_NAMES,
     SNAKE,
-    TABLE_COLUMNS,
+    SWALLOWED,
     TODOS,
     VISIBLE,
     WORDS,
@@ -52,6 +56,8 @@ from codelupe_daemon.examine.languages.base import (
     BRACES,
     CLOSE,
     CLOSE_BYTES,
+    IGNORE_1,
+    IGNORE_2,
     LINE_1,
     LINE_2,
     MARK_COLUMNS,
@@ -64,6 +70,13 @@ from codelupe_daemon.examine.languages.base import (
     TRIPLE,
     WORD_MAX_BYTES,
     Word,
+)
+from codelupe_daemon.examine.lines import (
+    begins_with,
+    find,
+    first_visible,
+    last_visible,
+    line_end,
 )
 from codelupe_daemon.examine.shares import (
     count_characters,
@@ -101,61 +114,22 @@ _ONES = U64(0x0101010101010101)
 _HIGHS = U64(0x8080808080808080)
 _MIX_LOW, _MIX_HIGH = U64(MIX_LOW), U64(MIX_HIGH)
 _DANGER, _DANGER_CALL, _DEFINITION = int(Word.DANGER), int(Word.DANGER_CALL), int(Word.DEFINITION)
-_CONTROL = sum(1 << word for word in (Word.BRANCH, Word.LOOP, Word.JUMP, Word.ERROR))
+_SMELL, _SMELL_CALL = int(Word.SMELL), int(Word.SMELL_CALL)
+_CONTROL = sum(1 << word for word in (Word.BRANCH, Word.LOOP, Word.JUMP, Word.ERROR, Word.HANDLER))
+_HANDLER, _TESTED_ERROR = 1 << Word.HANDLER, 1 << Word.ERROR | 1 << Word.BRANCH
+_PASS, _DOTS, _EMPTY, _EMPTY_WIDE = (
+    U64(int.from_bytes(text, "little")) for text in (b"pass", b"...", b"{}", b"{ }")
+)
 
 # Carried from line to line, in columns after the measures. AFTER_COMMENT: the line before
 # explains what follows; AFTER_COLON: a docstring may follow; PENDING: a head without its brace, 2
-# if it is explained.
-STATE, QUOTE, AFTER_COMMENT, AFTER_COLON, PENDING = range(TABLE_COLUMNS, TABLE_COLUMNS + 5)
+# if it is explained; AFTER_HANDLER: the line before began what happens after an error.
+STATE, QUOTE, AFTER_COMMENT, AFTER_COLON, PENDING, AFTER_HANDLER, LAST_DEFINITION = range(
+    BALANCE_COLUMNS, BALANCE_COLUMNS + 7
+)
 # Of the text's table of lines: its address, its slots, and the text's stamp.
-SEEN, SEEN_SLOTS, STAMP, ROW_COLUMNS = range(TABLE_COLUMNS + 5, TABLE_COLUMNS + 9)
+SEEN, SEEN_SLOTS, STAMP, ROW_COLUMNS = range(BALANCE_COLUMNS + 7, BALANCE_COLUMNS + 11)
 _CODE, _COMMENT, _STRING = range(3)
-
-
-@njit(**INLINE)
-def line_end(at: np.uint64, end: np.uint64, newline: np.uint8) -> np.uint64:
-    while at < end:
-        found = equal_mask(at, newline) & limit(end - at)
-        if found != U64(0):
-            return at + lowest_bit(found)
-        at += U64(64)
-    return end
-
-
-@njit(**INLINE)
-def first_visible(at: np.uint64, end: np.uint64) -> np.uint64:
-    """The first byte that is no blank; `end` for none."""
-    while at < end:
-        blank = equal_mask(at, 32) | range_mask(at, 0, 9, 5)
-        visible = ~blank & limit(end - at)
-        if visible != U64(0):
-            return at + lowest_bit(visible)
-        at += U64(64)
-    return end
-
-
-@njit(**INLINE)
-def last_visible(at: np.uint64, end: np.uint64) -> np.uint64:
-    """The end of at..end without the blanks at its end."""
-    while end > at and (byte_at(end - U64(1)) == 32 or 9 <= byte_at(end - U64(1)) <= 13):
-        end -= U64(1)
-    return end
-
-
-@njit(**JIT)
-def find(at: np.uint64, end: np.uint64, word: np.uint64, size: np.int64) -> np.uint64:
-    """Where the `size` bytes of `word` (at most 8) first stand in at..end; `end` for none."""
-    keep = (U64(1) << U64(8 * size)) - U64(1)
-    first = np.uint8(word & U64(255))
-    while at + U64(size) <= end:
-        found = equal_mask(at, first) & limit(end - at)
-        while found != U64(0):
-            place = at + lowest_bit(found)
-            if place + U64(size) <= end and load64(place) & keep == word:
-                return place
-            found &= found - U64(1)
-        at += U64(64)
-    return end
 
 
 @njit(**JIT)
@@ -293,8 +267,11 @@ def count_word(
         kind = word_class(low, high, words)
     if kind == _DANGER_CALL:
         kind = np.int64(_DANGER if stop < end and byte_at(stop) == 40 else 0)
+    elif kind == _SMELL_CALL:
+        kind = np.int64(_SMELL if stop < end and byte_at(stop) == 40 else 0)
     if kind == 0:
         count_name(low, high, size, row)
+        add(row, NUMBERED, 48 <= byte_at(stop - U64(1)) <= 57)
     else:
         add(row, FEATURES + kind, 1)
     return kind
@@ -390,13 +367,6 @@ def continue_block(first: np.uint64, stop: np.uint64, marks: np.uint64, row: np.
 
 
 @njit(**INLINE)
-def begins_with(head: np.uint64, marks: np.uint64, marker: np.int64) -> bool:
-    """Whether the line begins with the marker in this column; the next column is its mask."""
-    mask = U64(get(marks, marker + 1))
-    return mask != U64(0) and head & mask == U64(get(marks, marker))
-
-
-@njit(**INLINE)
 def is_comment(first: np.uint64, stop: np.uint64, marks: np.uint64, row: np.uint64) -> bool:
     """Whether a line outside of blocks is a comment; it may begin a block."""
     head = first_bytes(first, stop)
@@ -421,6 +391,39 @@ def is_comment(first: np.uint64, stop: np.uint64, marks: np.uint64, row: np.uint
 
 
 @njit(**INLINE)
+def end_definition(row: np.uint64) -> None:
+    """Measure the code since the last definition."""
+    put(row, LONGEST, max(get(row, LONGEST), get(row, CODE) - get(row, LAST_DEFINITION)))
+    put(row, LAST_DEFINITION, get(row, CODE))
+
+
+@njit(**JIT)
+def is_empty_handler(first: np.uint64, end: np.uint64) -> bool:
+    """Whether a line with a word for handling does that and nothing in one line."""
+    if find(first, end, _EMPTY, 2) < end or find(first, end, _EMPTY_WIDE, 3) < end:
+        return True
+    return bool(end - first > U64(6) and find(end - U64(5), end, _PASS, 4) == end - U64(4))
+
+
+@njit(**INLINE)
+def find_swallowed(
+    first: np.uint64, end: np.uint64, seen: np.int64, marks: np.uint64, row: np.uint64
+) -> None:
+    """Count the line byte_at(first:end) if an error ends there unheard."""
+    head = first_bytes(first, end)
+    last = byte_at(end - U64(1))
+    if get(row, AFTER_HANDLER) != 0:
+        add(row, SWALLOWED, head == _PASS or head == _DOTS or head & U64(255) == U64(125))
+    handles = seen & _HANDLER != 0
+    begins = handles or seen & _TESTED_ERROR == _TESTED_ERROR
+    put(row, AFTER_HANDLER, begins and (last == 123 or last == 58))
+    if handles and last != 123 and last != 58:
+        add(row, SWALLOWED, is_empty_handler(first, end))
+    if begins_with(head, marks, IGNORE_1) or begins_with(head, marks, IGNORE_2):
+        add(row, SWALLOWED, last == 41 or (last == 59 and byte_at(end - U64(2)) == 41))
+
+
+@njit(**INLINE)
 def find_definition(
     first: np.uint64, tail: np.uint64, seen: np.int64, marks: np.uint64, row: np.uint64
 ) -> None:
@@ -439,6 +442,8 @@ def find_definition(
     put(row, PENDING, 0)
     if not defined and named and control == 0 and last == 41:
         put(row, PENDING, 2 if documented else 1)
+    if defined:
+        end_definition(row)
     add(row, DEFINITIONS, defined)
     add(row, DOCUMENTED, defined and documented)
     put(row, AFTER_COLON, last == 58)
@@ -482,6 +487,12 @@ def measure_line(
         count_alnum(first, stop, row)
         add(row, COMMENT_BYTES, np.int64(stop - at) + 1)
         add(row, TODOS, is_todo(first, stop))
+        put(row, AFTER_HANDLER, 0)
+        quoted = get(marks, TRIPLE) != 0 and not begins_with(
+            first_bytes(first, stop), marks, LINE_1
+        )
+        if quoted or get(row, OPEN_QUOTE) != 0:
+            read_line(first, last_visible(first, stop), columns(at, first), marks, row)
         return
     add(row, CODE, 1)
     tail = last_visible(first, stop)
@@ -489,10 +500,11 @@ def measure_line(
     add(
         row, DUPLICATES, duplicates(first, tail, seen_before, get(row, SEEN_SLOTS), get(row, STAMP))
     )
+    width = columns(at, first)
+    end = read_line(first, tail, width, marks, row)
     if state == _STRING:
         count_alnum(first, stop, row)
         return
-    width = columns(at, first)
     add(row, INDENTED, width)
     add(row, DEEP, width > DEEP_COLUMNS)
     if get(marks, STATEMENTS) != 0:
@@ -500,7 +512,9 @@ def measure_line(
         if does >= 0:
             add(row, PASS_LINES + does, 1)
     seen = count_words(first, tail, words, row)
-    find_definition(first, tail, seen, marks, row)
+    if end > first:
+        find_swallowed(first, end, seen, marks, row)
+        find_definition(first, end, seen, marks, row)
 
 
 @njit(**JIT)
@@ -534,3 +548,6 @@ def measure_texts(
             stop = line_end(at, end, newline)
             measure_line(at, stop, mark, word, row)
             at = stop + U64(1)
+        end_definition(row)
+        end_text(row)
+        add(row, BROKEN, get(row, STATE) == _COMMENT)

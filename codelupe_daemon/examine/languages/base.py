@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,42 @@ class Word(IntEnum):
     DANGER = 8
     DANGER_CALL = 9
     """Counts as DANGER where a bracket follows."""
+    HANDLER = 10
+    """Begins what happens after an error; an empty one swallows it."""
+    IDIOM = 11
+    """What those who know the language reach for."""
+    SMELL = 12
+    """What they avoid."""
+    SMELL_CALL = 13
+    """Counts as SMELL where a bracket follows."""
+
+
+class Lexis(IntFlag):
+    """How strings and brackets are read, to see whether they close."""
+
+    DOUBLE = 1
+    """Text between double quotes, within a line."""
+    DOUBLE_LINES = 2
+    """The same over several lines."""
+    SINGLE = 4
+    """Text between single quotes, within a line."""
+    CHARACTER = 8
+    """One character between single quotes; a lone quote is something else."""
+    BACKTICK = 16
+    """Text over several lines, with escapes."""
+    RAW_BACKTICK = 32
+    TRIPLE = 64
+    """Text between three quotes, over several lines."""
+    REGEX = 128
+    """A slash where a value may stand begins a pattern."""
+    RAW_HASH = 256
+    """r#"..."#"""
+    RAW_BRACKET = 512
+    """R"(...)"."""
+    DIRECTIVES = 1024
+    """Of #if ... #else ... #endif only the first branch is read."""
+    INDENTATION = 2048
+    """A block begins after a colon and is indented."""
 
 
 WORD_CLASSES = len(Word) + 1
@@ -34,7 +70,8 @@ MIX_LOW = 0x9E3779B97F4A7C15
 MIX_HIGH = 0xC2B2AE3D27D4EB4F
 
 LINE_1, LINE_1_MASK, LINE_2, LINE_2_MASK, OPEN, OPEN_MASK = range(6)
-CLOSE, CLOSE_BYTES, TRIPLE, BRACES, STATEMENTS, MARK_COLUMNS = range(6, 12)
+CLOSE, CLOSE_BYTES, TRIPLE, BRACES, STATEMENTS, LEXIS = range(6, 12)
+IGNORE_1, IGNORE_1_MASK, IGNORE_2, IGNORE_2_MASK, MARK_COLUMNS = range(12, 17)
 
 
 @dataclass(frozen=True)
@@ -45,6 +82,8 @@ class Analyser:
     `triple_quotes`: a text between three quotes is documentation where it stands by itself.
     `statements`: lines that pass, import or print are counted as those of Python.
     `braces`: what ends in `) {` defines a function unless a word of control stands before it.
+    `ignores`: at most two beginnings of lines, of at most 8 bytes, that throw away the result of
+    a call.
     """
 
     languages: Sequence[str]
@@ -54,6 +93,8 @@ class Analyser:
     triple_quotes: bool = False
     braces: bool = False
     statements: bool = False
+    lexis: Lexis | None = None
+    ignores: Sequence[str] = ()
 
 
 def _number(text: str) -> int:
@@ -64,14 +105,18 @@ def marks(analyser: Analyser) -> list[int]:
     """The comment markers as numbers, MARK_COLUMNS of them; a mask of 0 is no marker."""
     row = [0] * MARK_COLUMNS
     starts = [*analyser.line_comments, "", ""][:2]
+    ignores = [*analyser.ignores, "", ""][:2]
     opening, closing = analyser.block_comment or ("", "")
-    for column, marker in zip((LINE_1, LINE_2, OPEN), (*starts, opening), strict=True):
+    columns = (LINE_1, LINE_2, OPEN, IGNORE_1, IGNORE_2)
+    for column, marker in zip(columns, (*starts, opening, *ignores), strict=True):
         row[column] = _number(marker)
         row[column + 1] = (1 << 8 * len(marker)) - 1
+        row[column + 1] -= (1 << 64) * (len(marker) == 8)  # all ones, signed
     row[CLOSE] = _number(closing)
     row[CLOSE_BYTES] = len(closing)
     row[TRIPLE] = analyser.triple_quotes
     row[BRACES] = analyser.braces
+    row[LEXIS] = analyser.lexis or 0
     row[STATEMENTS] = analyser.statements
     return row
 

@@ -10,11 +10,12 @@ WORDS = {
     Word.BRANCH: "if else elif elsif elseif switch case when match unless cond",
     Word.LOOP: "for foreach while until loop do repeat each",
     Word.JUMP: "return break continue next yield goto",
-    Word.ERROR: "try catch except rescue finally ensure raise throw throws error",
+    Word.ERROR: "try finally ensure raise throw throws error",
     Word.IMPORT: "import include require use using from package open",
     Word.OTHER: "var let val const local my end begin then done fi esac in and or not nil null "
     "None true false self this new public private protected static final void int string bool "
     "set get of as is type where",
+    Word.HANDLER: "catch except rescue",
     Word.DANGER_CALL: "eval exec system popen shell_exec passthru unserialize",
 }
 SLASHES = Analyser(languages=(), words=WORDS, line_comments=("//", "#"), braces=True)
