@@ -1,0 +1,71 @@
+"""Whether a place in a text is in a comment."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from functools import cached_property
+
+from codelupe_daemon.examine.languages import ANALYSERS, KIND_OF_LANGUAGE
+
+_STRING = re.compile(rb"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`")
+_TRIPLE = re.compile(rb"\"\"\"|'''")
+_BEGINNINGS = (b"#", b"//", b"*", b"--", b";", b"%", b"/*", b"(*", b"<!--", b"REM ")
+
+
+class Comments:
+    """The comments of one text, found when they are first asked for. Docstrings are comments.
+
+    Without a language: the lines that begin as comments do.
+    """
+
+    def __init__(self, text: bytes, language: str | None) -> None:
+        self._text = text
+        self._analyser = ANALYSERS[KIND_OF_LANGUAGE.get(language, 0)] if language else None
+
+    def has(self, at: int) -> bool:
+        line = self._text[self._text.rfind(b"\n", 0, at) + 1 : at]
+        if self._analyser is None:
+            return line.lstrip().startswith(_BEGINNINGS)
+        code = _STRING.sub(b'""', line)
+        return (
+            any(_begins_comment(code, marker.encode()) for marker in self._analyser.line_comments)
+            or _is_inside(self._blocks, at)
+            or _is_inside(self._docstrings, at)
+        )
+
+    @cached_property
+    def _blocks(self) -> list[int]:
+        """Where blocks begin and end, in turns."""
+        if self._analyser is None or self._analyser.block_comment is None:
+            return []
+        opening, closing = (mark.encode() for mark in self._analyser.block_comment)
+        borders: list[int] = []
+        start = self._text.find(opening)
+        while start >= 0:
+            # In strings and in other comments stand patterns of paths: "src/**/*.js"
+            is_block = self._text[start - 1 : start] not in (b'"', b"'", b"`", b"*", b"/")
+            end = self._text.find(closing, start + len(opening)) if is_block else start + 1
+            if end < 0:
+                return [*borders, start]
+            if is_block:
+                borders += [start, end]
+            start = self._text.find(opening, end)
+        return borders
+
+    @cached_property
+    def _docstrings(self) -> list[int]:
+        if self._analyser is None or not self._analyser.triple_quotes:
+            return []
+        return [found.start() for found in _TRIPLE.finditer(self._text)]
+
+
+def _begins_comment(code: bytes, marker: bytes) -> bool:
+    """A marker that is a letter or a quote counts where the line begins only."""
+    if marker in (b"'", b"C ", b'"'):
+        return code.lstrip().startswith(marker)
+    return marker in code
+
+
+def _is_inside(borders: list[int], at: int) -> bool:
+    return bisect_right(borders, at) % 2 == 1

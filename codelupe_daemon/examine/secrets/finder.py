@@ -1,0 +1,107 @@
+"""From texts to findings: the prefilter over all of them, a close look at each candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+
+import numpy as np
+
+from codelupe_daemon.examine.secrets import (
+    assignment,
+    email,
+    ip_address,
+    private_key,
+    token,
+    url_password,
+)
+from codelupe_daemon.examine.secrets.base import Finding, Kind, Policy, SecretPolicies
+from codelupe_daemon.examine.secrets.comments import Comments
+from codelupe_daemon.examine.secrets.prefilter import Integers, Sort, candidates, prefix_table
+
+_CHECKS = {
+    Sort.PRIVATE_KEY: private_key.check,
+    Sort.TOKEN: token.check,
+    Sort.URL: url_password.check,
+    Sort.VALUE: assignment.check,
+    Sort.EMAIL: email.check,
+    Sort.IP_ADDRESS: ip_address.check,
+}
+_OPTIONAL = {Sort.EMAIL: Kind.EMAIL, Sort.IP_ADDRESS: Kind.IP_ADDRESS}
+_PREFIXES = prefix_table(token.HEADS, token.BEFORE_HEADS)
+_GRAVITY = {kind: number for number, kind in enumerate(Kind)}
+
+
+class Secrets:
+    """Finds by fixed policies; called from several threads at once."""
+
+    def __init__(self, policies: SecretPolicies) -> None:
+        self._policies = policies.by_kind()
+        self._wanted = sum(
+            1 << sort
+            for sort in Sort
+            if sort not in _OPTIONAL or self._policies[_OPTIONAL[sort]] is not Policy.KEEP
+        )
+
+    def rejects(self, finding: Finding) -> bool:
+        """Whether its text is left out instead of redacted."""
+        return self._policies[finding.kind] is Policy.REJECT
+
+    def find(
+        self,
+        buffer: memoryview,
+        offsets: Integers,
+        sizes: Integers,
+        languages: Sequence[str | None],
+    ) -> dict[int, list[Finding]]:
+        """The findings of each text that has some, sorted, without overlaps.
+
+        The buffer has PADDING bytes after the last text; a size below 1 is no text. What the
+        policies keep is not found.
+        """
+        data = np.frombuffer(buffer, np.uint8)
+        data.setflags(write=False)
+        rows = candidates(data, offsets, sizes, _PREFIXES, self._wanted).tolist()
+        found: dict[int, list[Finding]] = {}
+        for i, group in groupby(rows, itemgetter(0)):
+            start = int(offsets[i])
+            text = bytes(buffer[start : start + int(sizes[i])])
+            places = [(Sort(sort), at) for _, sort, at in group]
+            if findings := self._look_at(text, places, languages[i]):
+                found[i] = findings
+        return found
+
+    def _look_at(
+        self, text: bytes, places: list[tuple[Sort, int]], language: str | None
+    ) -> list[Finding]:
+        comments = Comments(text, language)
+        findings = []
+        for sort, at in places:
+            finding = _CHECKS[sort](text, at)
+            if finding is not None and self._is_wanted(finding, comments):
+                findings.append(finding)
+        return _without_overlaps(findings)
+
+    def _is_wanted(self, finding: Finding, comments: Comments) -> bool:
+        policy = self._policies[finding.kind]
+        if policy is Policy.REDACT_COMMENTS:
+            return comments.has(finding.start)
+        return policy is not Policy.KEEP
+
+
+def _without_overlaps(findings: list[Finding]) -> list[Finding]:
+    """Of two that overlap, the graver one if it is inside the other, else both as one."""
+    chosen: list[Finding] = []
+    for finding in sorted(findings, key=lambda f: (f.start, -f.end, _GRAVITY[f.kind])):
+        if not chosen or finding.start >= chosen[-1].end:
+            chosen.append(finding)
+            continue
+        before = chosen[-1]
+        is_graver = _GRAVITY[finding.kind] < _GRAVITY[before.kind]
+        if finding.end <= before.end:
+            chosen[-1] = finding if is_graver else before
+        else:
+            kind = finding.kind if is_graver else before.kind
+            chosen[-1] = Finding(kind, before.start, finding.end)
+    return chosen
