@@ -11,10 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-PERMISSIVE_LICENSES = frozenset(
-    {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC", "MIT"}
-    | {"MIT-0", "NCSA", "PostgreSQL", "Python-2.0", "Unlicense", "WTFPL", "Zlib", "PSF-2.0"}
-)
+from codelupe_daemon.spdx import license_class
 
 
 class Reason(StrEnum):
@@ -38,7 +35,19 @@ class Reason(StrEnum):
     DOCUMENTATION = "documentation"
     MINIFIED = "minified"
     DATA = "data"
-    SECRET = "secret"
+    TOO_FEW_LINES = "too few lines"
+    TOO_MANY_LINES = "too many lines"
+    SHORT_LINES = "short lines"
+    FEW_LETTERS = "few letters"
+    MANY_DIGITS = "many digits"
+    MOSTLY_BLANK = "mostly blank"
+    MOSTLY_COMMENTS = "mostly comments"
+    MOSTLY_STUBS = "mostly stubs"
+    MOSTLY_IMPORTS = "mostly imports"
+    MOSTLY_PRINTS = "mostly prints"
+    REPETITIVE = "repetitive"
+    UNFINISHED = "unfinished"
+    SECRET = "secret"  # noqa: S105 - a reason, not one
     LICENSE = "license"
     EXAMINER_FAILED = "examiner failed"
     EXAMINER_CRASHED = "examiner crashed"
@@ -116,6 +125,8 @@ class Visit:
     last_commit: bytes | None = None
     """The commit that is recorded, whole and under `last_version`; None if that is not sure."""
     last_version: str | None = None
+    last_license: str | None = None
+    """Of the repository, as of its last complete visit."""
 
 
 class Listed(NamedTuple):
@@ -146,23 +157,20 @@ class Wanted(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The judgement of one text. `score` is 0..1 in steps of 0.001; `signals` is a JSON object.
-
-    `license`: the SPDX expression of the text's own header.
-    """
+    """The judgement of one text. `score` is 0..1 in steps of 0.001; `signals` is a JSON object."""
 
     reason: Reason | None
     measured: float | None
     language: str | None
     score: float = 0.0
     signals: bytes = b"{}"
-    license: str | None = None
 
 
 class Content(NamedTuple):
     """An accepted text as the journal stores it. `packed` is made by the journal's own `pack`.
 
-    `fingerprint` finds near-duplicates; None for a text too short to have any.
+    `fingerprint` finds near-duplicates; None for a text too short to have any. `license`: the
+    SPDX expression of the text's own header.
     """
 
     content_hash: bytes
@@ -172,6 +180,11 @@ class Content(NamedTuple):
     score: float
     signals: bytes
     fingerprint: bytes | None = None
+    license: str | None = None
+
+    @property
+    def key(self) -> ContentKey:
+        return self.content_hash, self.language
 
 
 class Occurrence(NamedTuple):
@@ -252,6 +265,7 @@ class LiveContent(NamedTuple):
     place: Place
     examiner_version: str
     created_at: int
+    fingerprint: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -269,20 +283,18 @@ class Recorded:
         return self
 
 
-def license_class(spdx_id: str | None) -> int:
-    """0 permissive, 1 other, 2 none."""
-    if not spdx_id:
-        return 2
-    return 0 if spdx_id in PERMISSIVE_LICENSES else 1
-
-
 PlaceKey = tuple[int, int, int, int, bytes, bytes]
 
 
-def place_key(standing: Standing, full_name: str, path: str) -> PlaceKey:
-    """The least key is the best place: licence, stars, forks, newest push, bytes of the name."""
+def place_key(
+    standing: Standing, full_name: str, path: str, license_id: str | None = None
+) -> PlaceKey:
+    """The least key is the best place: licence, stars, forks, newest push, bytes of the name.
+
+    `license_id`: of the place itself, where it is known; else the repository's counts.
+    """
     return (
-        license_class(standing.license),
+        license_class(license_id or standing.license),
         -(-1 if standing.stars is None else standing.stars),
         -(-1 if standing.forks is None else standing.forks),
         -(-1 if standing.pushed_at is None else standing.pushed_at),

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -22,22 +22,25 @@ import xxhash
 from numpy.typing import NDArray
 
 from codelupe_daemon.errors import Rejected, StaleVisit, Transient
-from codelupe_daemon.examine import Examined, Examiner
+from codelupe_daemon.examine import Examined, Examiner, Surroundings, Within
+from codelupe_daemon.examine.surroundings import FILES, MAX_BYTES, MAX_FILES, is_surrounding
 from codelupe_daemon.fetch import Blobs, Tree
 from codelupe_daemon.frontier import Frontier
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.model import (
     PASSING_REASONS,
     Content,
+    ContentKey,
     Listed,
     Occurrence,
     Part,
     Repo,
+    Standing,
     Verdict,
     Visit,
     Wanted,
 )
-from codelupe_daemon.plan import inherit, plan_page
+from codelupe_daemon.plan import inherit, licensed, plan_page
 from codelupe_daemon.retry import retried
 from codelupe_daemon.tally import Tally
 
@@ -80,6 +83,8 @@ class _InVisit:
 
     visit: Visit
     commit: bytes | None = None
+    within: Within | None = None
+    """None until a file is listed."""
     is_listed_whole: bool = False
     path_hashes: array[int] = field(default_factory=lambda: array("Q"))
     gone: list[str] = field(default_factory=list)
@@ -94,6 +99,7 @@ class _Chunk(NamedTuple):
     """Blobs that were read, on their way to an examining thread."""
 
     of: _InVisit
+    within: Within
     wanted: Sequence[Wanted]
     blobs: Blobs
 
@@ -256,7 +262,9 @@ class Pipeline:
         """List, sort out, read: everything listed is on its way to the journal afterwards."""
         waiting: list[Wanted] = []
         async for page in self._listing(state, tree):
-            waiting += await self._sort_out(state, page)
+            if state.within is None:
+                state.within = self._examiner.within(await self._surroundings(tree))
+            waiting += await self._sort_out(state, state.within, page)
             while len(waiting) >= self._limits.chunk_files:
                 await self._read_chunk(state, tree, waiting[: self._limits.chunk_files])
                 del waiting[: self._limits.chunk_files]
@@ -275,18 +283,40 @@ class Pipeline:
         since, changes = state.visit.last_commit, None
         if since is not None and state.visit.last_version == self._examiner.version:
             changes = await self._fetch(partial(tree.changes, since))
-        if changes is None:
-            state.is_listed_whole = True
-            async for page in self._each("list", tree.pages()):
-                if not state.visit.is_first:
-                    state.path_hashes.extend(_path_hash(listed.path) for listed in page)
-                yield page
-        else:
-            async for change in self._each("list", changes):
-                state.gone += change.gone
+        async for change in self._each("list", changes or iter(())):
+            if any(map(is_surrounding, [*change.gone, *(one.path for one in change.listed)])):
+                changes = None  # what decides about other files has changed
+                break
+            state.gone += change.gone
+            if change.listed:
                 yield change.listed
+        if changes is not None:
+            return
+        state.is_listed_whole = True
+        async for page in self._each("list", tree.pages()):
+            if not state.visit.is_first:
+                state.path_hashes.extend(_path_hash(listed.path) for listed in page)
+            yield page
 
-    async def _sort_out(self, state: _InVisit, page: list[Listed]) -> list[Wanted]:
+    async def _surroundings(self, tree: Tree) -> Surroundings:
+        """Read what the repository says about its files, as far as there is a sensible amount."""
+        found: list[Wanted] = []
+        async for page in self._each("list", tree.named(FILES)):
+            found += (
+                Wanted(listed.oid, "", None, [listed.path])
+                for listed in page
+                if listed.oid is not None and is_surrounding(listed.path)
+            )
+            if len(found) > MAX_FILES:
+                break
+        files: list[tuple[str, bytes]] = []
+        async for wanted, blobs in self._each("read", tree.read(found[:MAX_FILES])):
+            for one, at, size in zip(wanted, blobs.offsets, blobs.sizes, strict=True):
+                if 0 <= size <= MAX_BYTES:
+                    files.append((one.paths[0], bytes(blobs.buffer[at : at + size])))
+        return await self._on(self._examining, partial(Surroundings.of, files))
+
+    async def _sort_out(self, state: _InVisit, within: Within, page: list[Listed]) -> list[Wanted]:
         """Send on what needs no reading; what does is returned."""
         paths = [listed.path for listed in page]
         version = self._examiner.version
@@ -294,11 +324,9 @@ class Pipeline:
             known = {}
             if not state.visit.is_first:
                 known = await self._journal.known_paths(state.visit.repo_id, paths)
-            plan = await self._fetch(
-                lambda: plan_page(page, known, self._examiner.path_verdict, version)
-            )
+            plan = await self._fetch(lambda: plan_page(page, known, within, version))
             oids = [oid for oid, _ in plan.wanted]
-            plan = inherit(plan, await self._journal.known_oids(oids, version))
+            plan = inherit(plan, await self._journal.known_oids(oids, version), within)
         self._tally.files_found += len(page)
         await self._send_decided(state, plan.decided)
         return list(plan.wanted.values())
@@ -309,13 +337,14 @@ class Pipeline:
             await self._send(state, self._part(state, piece, {}))
 
     async def _read_chunk(self, state: _InVisit, tree: Tree, chunk: list[Wanted]) -> None:
+        assert state.within is not None
         async for wanted, blobs in self._each("read", tree.read(chunk)):
             if self._is_stopping:
                 raise Interrupted
             if state.error is not None:
                 raise state.error
             self._left(state)
-            await self._to_examine.put(_Chunk(state, wanted, blobs))
+            await self._to_examine.put(_Chunk(state, state.within, wanted, blobs))
 
     async def _finish(self, state: _InVisit, repo: Repo) -> None:
         visit = state.visit
@@ -325,10 +354,15 @@ class Pipeline:
             await self._retire_gone(state)
             self._tally.recorded(
                 await self._journal.finish(
-                    visit, state.commit, repo.standing, self._examiner.version
+                    visit, state.commit, self._standing(state, repo), self._examiner.version
                 )
             )
         self.on_recorded()
+
+    def _standing(self, state: _InVisit, repo: Repo) -> Standing:
+        """As discovery knows it; where that knows no licence, the one that the files name."""
+        root = state.within.around.licenses.root if state.within else state.visit.last_license
+        return replace(repo.standing, license=repo.standing.license or root)
 
     async def _retire_gone(self, state: _InVisit) -> None:
         visit, after = state.visit, ""
@@ -366,7 +400,7 @@ class Pipeline:
         """On a thread: the verdicts, spread over all places that asked for them."""
         is_feared = chunk.of.visit.attempts > self._limits.attempts
         judge: Judges = self._quarantined if is_feared else self._examiner
-        blobs, contents = chunk.blobs, dict[bytes, Content]()
+        blobs, contents = chunk.blobs, dict[ContentKey, Content]()
         occurrences: list[Occurrence] = []
         verdicts = judge.examine(chunk.wanted, blobs.buffer, blobs.offsets, blobs.sizes)
         for i, (wanted, examined) in enumerate(zip(chunk.wanted, verdicts, strict=True)):
@@ -376,18 +410,25 @@ class Pipeline:
                 verdict = Verdict(reason, measured, wanted.language)
             content_hash = content and content.content_hash
             if content is not None:
-                contents.setdefault(content.content_hash, content)  # listed first: the best place
+                contents.setdefault(content.key, content)
             occurrences += (
-                Occurrence(
-                    path, wanted.oid, wanted.path_class, verdict.language,
-                    content_hash, verdict.reason, verdict.measured,
+                licensed(
+                    Occurrence(
+                        path, wanted.oid, wanted.path_class, verdict.language,
+                        content_hash, verdict.reason, verdict.measured,
+                    ),
+                    content and content.license,
+                    chunk.within,
                 )
                 for path in wanted.paths
             )  # fmt: skip
         return self._part(chunk.of, occurrences, contents)
 
     def _part(
-        self, state: _InVisit, occurrences: Sequence[Occurrence], contents: dict[bytes, Content]
+        self,
+        state: _InVisit,
+        occurrences: Sequence[Occurrence],
+        contents: dict[ContentKey, Content],
     ) -> Part:
         return Part(state.visit, state.commit, self._examiner.version, occurrences, contents)
 

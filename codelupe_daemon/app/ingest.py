@@ -147,7 +147,7 @@ async def _rejudge(store: Journal, examiner: Examiner) -> tuple[int, Recorded]:
     while page := await store.judged_by_others(examiner.version, after, REEXAMINE_PAGE):
         after = page[-1].content.content_hash
         rejudged = await asyncio.to_thread(lambda: [_new_verdicts(one, examiner) for one in page])
-        recorded += await store.rejudge(rejudged, examiner.version)
+        recorded += await store.rejudge(rejudged, examiner.version, examiner.accepts)
         texts += len(page)
     return texts, recorded
 
@@ -158,7 +158,7 @@ def _new_verdicts(judged: Judged, examiner: Examiner) -> Rejudged:
     kept: dict[str, Content] = {}
     left_out: dict[str, Occurrence] = {}
     for path_class, path in judged.path_classes.items():
-        verdict, content = examiner.examine_text(path, text)
+        verdict, content = examiner.examine_text(path, text, path_class)
         if content is not None:
             kept[path_class] = content
         else:

@@ -1,39 +1,45 @@
 """A batch of blobs in, a verdict for each out; thread-safe, and mostly outside the GIL.
 
-Each step takes the whole batch: the text scan, the languages, the measures, the rules, the
-signals, then hashing and packing of what is kept.
+Each step takes the whole batch: the text scan, the languages, the measures, the rules, secrets,
+then what is told of the texts that are kept. A text in which something is redacted goes through
+all of it once more, in its new form. Whatever raises costs the file that made it raise a reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from codelupe_daemon.examine import text
+from codelupe_daemon.examine.blobs import Integers, LeftOut, Texts, alone, irregular, scan
 from codelupe_daemon.examine.features import HEAD_BYTES, Batch
+from codelupe_daemon.examine.fingerprint import fingerprints
 from codelupe_daemon.examine.kernel import ROW_COLUMNS, measure_texts
-from codelupe_daemon.examine.language import CONTENT_BYTES, by_content, by_shebang
+from codelupe_daemon.examine.language import CONTENT_BYTES, decide
 from codelupe_daemon.examine.languages import KIND_OF_LANGUAGE, MARKS, WORDS
-from codelupe_daemon.examine.paths import PathJudge, shared_extension
+from codelupe_daemon.examine.licenses import header
+from codelupe_daemon.examine.modeline import SIDE_BYTES, may_have_modelines
+from codelupe_daemon.examine.paths import PathClass, PathJudge, read_class
 from codelupe_daemon.examine.rules import CONTENT_RULES
+from codelupe_daemon.examine.rules.base import ContentRule
 from codelupe_daemon.examine.settings import ExamineSettings, fingerprint
 from codelupe_daemon.examine.signals import rate
+from codelupe_daemon.examine.surroundings import Surroundings, Within
 from codelupe_daemon.model import Content, PathVerdict, Reason, Verdict, Wanted
-from codelupe_daemon.syntax.blocks import PADDING
+from codelupe_daemon.spdx import accepts
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever a verdict on the same bytes changes; `tests/examine/golden.json` notices."""
 HASH_BYTES = 16
 
+T = TypeVar("T")
 Pack = Callable[[memoryview, Sequence[int], Sequence[int]], list[bytes]]
-Integers = npt.NDArray[np.int64]
-_NOT_WANTED, _BY_CONTENT = -1, -2  # beside the numbers of the analysers
-_UTF8_SURROGATE = 0xED
-LeftOut = tuple[Reason, float | None]
+_NOT_WANTED = -1  # beside the numbers of the analysers
 
 
 class Examined(NamedTuple):
@@ -43,18 +49,42 @@ class Examined(NamedTuple):
     content: Content | None
 
 
-class _Texts(NamedTuple):
-    """Slices of a buffer, without byte order marks, and the (n, TEXT_COLUMNS) scan of each."""
+class _Class(NamedTuple):
+    """A path class, and what follows from it alone."""
 
-    buffer: memoryview
-    data: npt.NDArray[np.uint8]
-    offsets: Integers
-    sizes: Integers
-    scan: Integers
+    path: PathClass
+    kind: int
+    """The analyser of the language that the path names."""
+    is_open: bool
+    """The content decides on the language."""
 
-    def slice(self, i: int, limit_bytes: int) -> memoryview:
-        start = int(self.offsets[i])
-        return self.buffer[start : start + min(int(self.sizes[i]), limit_bytes)]
+
+class _Judging(NamedTuple):
+    """A batch under way. `left_out` has what is out already, and gains what will be."""
+
+    wanted: Sequence[Wanted]
+    texts: Texts
+    left_out: dict[int, LeftOut]
+    languages: list[str | None]
+    classes: list[_Class]
+
+    def left_in(self, items: Iterable[int]) -> list[int]:
+        return [i for i in items if i not in self.left_out]
+
+    def each(
+        self, rule: str, items: Sequence[int], work: Callable[[list[int]], Sequence[T]]
+    ) -> dict[int, T]:
+        """What `work` gives of each item; what makes it raise is left out under the rule's name."""
+        if not items:
+            return {}
+        try:
+            return dict(zip(items, work(list(items)), strict=True))
+        except Exception:  # noqa: BLE001 - whatever a rule raises must cost one file, not the batch
+            if len(items) == 1:
+                self.left_out[items[0]] = (Reason.failed(rule), None)
+                return {}
+        middle = len(items) // 2
+        return self.each(rule, items[:middle], work) | self.each(rule, items[middle:], work)
 
 
 class Examiner:
@@ -62,14 +92,19 @@ class Examiner:
 
     def __init__(self, settings: ExamineSettings, pack: Pack) -> None:
         self.version = f"{VERSION}.{fingerprint(settings)}"
+        self.accepts = accepts(settings.licenses)
         self._paths = PathJudge(settings.languages)
         self._settings = settings
-        self._kinds: dict[str, int] = {}
+        self._classes: dict[str, _Class] = {}
         self._pack = pack
 
     def path_verdict(self, path: str) -> PathVerdict:
         """What the path alone decides."""
         return self._paths(path)
+
+    def within(self, surroundings: Surroundings) -> Within:
+        """The same, as it is seen in one repository."""
+        return Within(self._paths, surroundings, self.accepts)
 
     def examine(
         self, wanted: Sequence[Wanted], buffer: memoryview, offsets: Integers, sizes: Integers
@@ -78,26 +113,25 @@ class Examiner:
 
         A size below 0 is a blob that could not be read.
         """
-        texts = _scan(buffer, offsets, sizes, self._settings.max_file_bytes)
-        left_out, wide = _irregular(texts, sizes)
+        texts = scan(buffer, offsets, sizes, self._settings.max_file_bytes)
+        left_out, wide = irregular(texts, sizes)
         examined = self._judge(wanted, texts, left_out)
         for i in wide:
-            blob = bytes(texts.slice(i, self._settings.max_file_bytes))
-            examined[i] = self._transcoded(wanted[i], blob)
+            examined[i] = self._transcoded(wanted[i], texts.head(i, self._settings.max_file_bytes))
         return examined
 
-    def examine_text(self, path: str, data: bytes) -> Examined:
-        """Judge one file."""
-        at = self.path_verdict(path)
+    def examine_text(self, path: str, data: bytes, path_class: str = "") -> Examined:
+        """Judge one file. `path_class`: of an earlier verdict, for what attributes said."""
+        at = self._paths.under(path, read_class(path_class).attribute)
         if at.reason is not None:
             return Examined(Verdict(at.reason, at.measured, at.language), None)
         wanted = Wanted(b"", at.path_class, at.language, [path])
-        return self.examine([wanted], *_alone(data))[0]
+        return self.examine([wanted], *alone(data))[0]
 
     @staticmethod
     def warm() -> None:
         """Compile every kernel into its cache, or load it from there."""
-        settings = ExamineSettings(min_file_chars=0)
+        settings = ExamineSettings(min_file_chars=0, min_lines=0)
         Examiner(settings, lambda _buffer, offsets, _sizes: [b""] * len(offsets)).examine_text(
             "warm.h", b"/* nothing */\nint warm(void) {\n  return 0;\n}\n"
         )
@@ -106,158 +140,151 @@ class Examiner:
         decoded = text.transcode(blob)
         if decoded.reason is not None:
             return Examined(Verdict(decoded.reason, decoded.measured, wanted.language), None)
-        sides = _alone(decoded.text)
-        return self._judge([wanted], _scan(*sides, len(decoded.text)), {})[0]
+        return self._again(wanted, decoded.text)
+
+    def _again(self, wanted: Wanted, new: bytes, *, is_redacted: bool = False) -> Examined:
+        """Judge another form of a text."""
+        texts = scan(*alone(new), len(new))
+        return self._judge([wanted], texts, {}, is_redacted=is_redacted)[0]
 
     def _judge(
-        self, wanted: Sequence[Wanted], texts: _Texts, left_out: dict[int, LeftOut]
+        self,
+        wanted: Sequence[Wanted],
+        texts: Texts,
+        left_out: dict[int, LeftOut],
+        *,
+        is_redacted: bool = False,
     ) -> list[Examined]:
-        """Judge texts that are UTF-8; `left_out` has the others, and gains what is left out."""
-        small = texts.scan[:, text.CHARS] < self._settings.min_file_chars
-        for i in np.flatnonzero(small).tolist():
-            left_out.setdefault(i, (Reason.TOO_SMALL, float(texts.scan[i, text.CHARS])))
-        languages, kinds = self._languages(wanted, texts, left_out)
+        """Judge texts that are UTF-8; `left_out` has the others."""
+        self._leave_out_small(texts, left_out)
+        classes = [self._classes.get(one.path_class) or self._class(one) for one in wanted]
+        languages = [one.language for one in wanted]
+        batch = _Judging(wanted, texts, left_out, languages, classes)
+        kinds = self._kinds(batch)
         table = np.zeros((len(wanted), ROW_COLUMNS), np.int64)
         measure_texts(
             *(texts.data, texts.offsets, texts.sizes, texts.scan),
             *(kinds, MARKS, WORDS, table),
         )
-        self._apply_rules(np.flatnonzero(kinds >= 0), table, texts, left_out)
-        kept = np.array([i for i in range(len(wanted)) if i not in left_out], np.int64)
-        contents = iter(self._contents(kept, table, texts, languages))
+        self._apply_rules(batch, np.flatnonzero(kinds >= 0).tolist(), table)
+        redacted: dict[int, Examined] = {}
+        kept = [i for i in batch.left_in(range(len(wanted))) if i not in redacted]
+        examined = redacted | self._kept(batch, kept, table, is_redacted=is_redacted)
         return [
-            Examined(Verdict(*left_out[i], language), None) if i in left_out else next(contents)
+            examined[i] if i in examined else Examined(Verdict(*left_out[i], language), None)
             for i, language in enumerate(languages)
         ]
 
-    def _languages(
-        self, wanted: Sequence[Wanted], texts: _Texts, left_out: dict[int, LeftOut]
-    ) -> tuple[list[str | None], Integers]:
-        """The language of each, and its analyser; -1 for what is not measured."""
-        languages: list[str | None] = []
-        kinds: list[int] = []
-        for i, want in enumerate(wanted):
-            language, kind = want.language, _NOT_WANTED
-            if i not in left_out:
-                kind = self._kind_of_class(want)
-                if kind == _BY_CONTENT:
-                    extension = shared_extension(want.path_class)
-                    language = _by_text(bytes(texts.slice(i, CONTENT_BYTES)), extension)
-                    kind = self._kind_of(language)
-                if kind == _NOT_WANTED:
-                    left_out[i] = (Reason.NOT_CODE, None)
-            languages.append(language)
-            kinds.append(kind)
-        return languages, np.array(kinds, np.int64)
+    def _leave_out_small(self, texts: Texts, left_out: dict[int, LeftOut]) -> None:
+        small = texts.scan[:, text.CHARS] < self._settings.min_file_chars
+        for i in np.flatnonzero(small).tolist():
+            left_out.setdefault(i, (Reason.TOO_SMALL, float(texts.scan[i, text.CHARS])))
 
-    def _kind_of_class(self, want: Wanted) -> int:
+    # -- languages ------------------------------------------------------------------------------
+
+    def _kinds(self, batch: _Judging) -> Integers:
+        """The analyser of each text, -1 for what is not measured; sets `batch.languages`."""
+        kinds = np.array([one.kind for one in batch.classes], np.int64)
+        modelines = may_have_modelines(batch.texts.data, batch.texts.offsets, batch.texts.sizes)
+        is_open = np.array([one.is_open for one in batch.classes])
+        unsure = np.flatnonzero(is_open | modelines).tolist()
+        decided = batch.each("language", batch.left_in(unsure), partial(self._decide, batch))
+        for i, language in decided.items():
+            batch.languages[i] = language
+            kinds[i] = self._kind_of(language)
+        for i in np.flatnonzero(kinds == _NOT_WANTED).tolist():
+            batch.left_out.setdefault(i, (Reason.NOT_CODE, None))
+        kinds[list(batch.left_out)] = _NOT_WANTED
+        return kinds
+
+    def _decide(self, batch: _Judging, items: list[int]) -> list[str | None]:
+        texts = batch.texts
+        return [
+            batch.classes[i].path.attribute.language
+            or decide(
+                batch.wanted[i].language,
+                batch.classes[i].path.extension,
+                texts.head(i, CONTENT_BYTES),
+                texts.tail(i, SIDE_BYTES),
+            )
+            for i in items
+        ]
+
+    def _class(self, one: Wanted) -> _Class:
         """Remembered, as there are far fewer classes of paths than files."""
-        kind = self._kinds.get(want.path_class)
-        if kind is None:
-            is_open = want.language is None or shared_extension(want.path_class)
-            kind = _BY_CONTENT if is_open else self._kind_of(want.language)
-            self._kinds[want.path_class] = kind
-        return kind
+        path = read_class(one.path_class)
+        is_open = one.language is None or bool(path.extension)
+        found = _Class(path, self._kind_of(one.language), is_open)
+        self._classes[one.path_class] = found
+        return found
 
     def _kind_of(self, language: str | None) -> int:
         is_wanted = self._paths.is_wanted(language)
         return KIND_OF_LANGUAGE.get(language or "", 0) if is_wanted else _NOT_WANTED
 
-    def _apply_rules(
-        self, judged: Integers, table: Integers, texts: _Texts, left_out: dict[int, LeftOut]
-    ) -> None:
-        if not len(judged):
-            return
-        batch = _batch(judged, table, texts)
-        for rule in CONTENT_RULES:
-            measured = rule.judge(batch, self._settings)
-            for k in np.flatnonzero(~np.isnan(measured)).tolist():
-                left_out.setdefault(int(judged[k]), (rule.reason, float(measured[k])))
+    # -- rules and secrets ----------------------------------------------------------------------
 
-    def _contents(
-        self, kept: Integers, table: Integers, texts: _Texts, languages: list[str | None]
-    ) -> list[Examined]:
-        if not len(kept):
-            return []
-        scores, signals = rate(_batch(kept, table, texts))
-        offsets, sizes = texts.offsets[kept].tolist(), texts.sizes[kept].tolist()
-        packed = self._pack(texts.buffer, offsets, sizes)
-        chars = texts.scan[kept, text.CHARS].tolist()
-        buffer = texts.buffer
-        examined = []
-        for k, i in enumerate(kept.tolist()):
-            language, start = languages[i] or "", offsets[k]
-            digest = blake2b(buffer[start : start + sizes[k]], digest_size=HASH_BYTES).digest()
-            content = Content(digest, packed[k], chars[k], language, scores[k], signals[k])
-            verdict = Verdict(None, None, language, scores[k], signals[k])
-            examined.append(Examined(verdict, content))
+    def _apply_rules(self, batch: _Judging, judged: list[int], table: Integers) -> None:
+        for rule in CONTENT_RULES:
+            judge = partial(self._measured, rule, batch.texts, table)
+            measured = batch.each(str(rule.reason), judged, judge)
+            for i, value in measured.items():
+                if not math.isnan(value) and not self._is_denied(batch, i, rule.reason):
+                    batch.left_out.setdefault(i, (rule.reason, value))
+
+    def _measured(
+        self, rule: ContentRule, texts: Texts, table: Integers, items: list[int]
+    ) -> list[float]:
+        measured: list[float] = rule.judge(_measures(items, table, texts), self._settings).tolist()
+        return measured
+
+    def _is_denied(self, batch: _Judging, i: int, reason: Reason) -> bool:
+        """Whether an attribute says that no program wrote the file, whatever the text says."""
+        return reason is Reason.GENERATED and batch.classes[i].path.attribute.generated is False
+
+    # -- what is kept ---------------------------------------------------------------------------
+
+    def _kept(
+        self, batch: _Judging, kept: list[int], table: Integers, *, is_redacted: bool
+    ) -> dict[int, Examined]:
+        """Everything that is told of a text that is kept."""
+        texts, offsets, sizes = batch.texts, batch.texts.offsets, batch.texts.sizes
+        headers = batch.each(
+            "license", kept, lambda items: [header(texts.head(i, HEAD_BYTES)) for i in items]
+        )
+        prints = batch.each(
+            "fingerprint",
+            batch.left_in(kept),
+            lambda items: fingerprints(texts.data, offsets[items], sizes[items]),
+        )
+        rated = batch.each(
+            "signals",
+            batch.left_in(kept),
+            lambda items: list(zip(*rate(_measures(items, table, texts)), strict=True)),
+        )
+        kept = batch.left_in(kept)
+        packed = (
+            self._pack(texts.buffer, offsets[kept].tolist(), sizes[kept].tolist()) if kept else []
+        )
+        examined = {}
+        for k, i in enumerate(kept):
+            score, signals = rated[i]
+            language, start = batch.languages[i] or "", int(offsets[i])
+            digest = blake2b(
+                texts.buffer[start : start + int(sizes[i])], digest_size=HASH_BYTES
+            ).digest()
+            content = Content(
+                digest, packed[k], int(texts.scan[i, text.CHARS]), language, score, signals,
+                prints[i], headers[i].expression,
+            )  # fmt: skip
+            examined[i] = Examined(Verdict(None, None, language, score, signals), content)
         return examined
 
 
-def _alone(data: bytes) -> tuple[memoryview, Integers, Integers]:
-    """One text in a buffer of its own."""
-    buffer = memoryview(data + bytes(PADDING))
-    return buffer, np.zeros(1, np.int64), np.array([len(data)], np.int64)
-
-
-def _scan(buffer: memoryview, offsets: Integers, sizes: Integers, max_bytes: int) -> _Texts:
-    """Look at all bytes once. Sizes of what is unread or too large become -1."""
-    data = np.frombuffer(buffer, np.uint8)
-    data.setflags(write=False)  # one type, whatever the buffer is: kernels compile once
-    sizes = np.where(sizes > max_bytes, -1, sizes)
-    table = np.zeros((len(sizes), text.TEXT_COLUMNS), np.int64)
-    text.scan_texts(data, offsets, sizes, table)
-    marked = text.has_utf8_mark(table[:, text.HEAD])
-    table[:, text.CHARS] -= marked
-    return _Texts(buffer, data, offsets + 3 * marked, sizes - 3 * marked, table)
-
-
-def _irregular(texts: _Texts, sizes: Integers) -> tuple[dict[int, LeftOut], list[int]]:
-    """What is left out before its text is looked at, and what must be transcoded."""
-    scan = texts.scan
-    nul, bad = scan[:, text.NUL], scan[:, text.BAD_BYTE]
-    wide = text.has_wide_mark(scan[:, text.HEAD])
-    short = (sizes <= text.LFS_MAX_BYTES) & text.begins_like_lfs(scan[:, text.HEAD])
-    left_out: dict[int, LeftOut] = {}
-    transcode: list[int] = []
-    for i in np.flatnonzero((texts.sizes < 0) | (nul >= 0) | (bad >= 0) | wide | short).tolist():
-        if sizes[i] < 0:
-            left_out[i] = (Reason.UNREADABLE, None)
-        elif texts.sizes[i] < 0:
-            left_out[i] = (Reason.TOO_LARGE, float(sizes[i]))
-        elif short[i] and text.is_lfs_pointer(bytes(texts.slice(i, text.LFS_MAX_BYTES))):
-            left_out[i] = (Reason.LFS_POINTER, None)
-        elif wide[i] or (nul[i] < 0 and _begins_surrogate(texts, i, bad[i])):
-            transcode.append(i)
-            left_out[i] = (Reason.NOT_TEXT, None)  # until its own judgement replaces it
-        elif nul[i] >= 0:
-            left_out[i] = (Reason.BINARY, float(nul[i]))
-        elif bad[i] >= 0:
-            left_out[i] = (Reason.NOT_TEXT, float(bad[i]))
-    return left_out, transcode
-
-
-def _begins_surrogate(texts: _Texts, i: int, bad: int) -> bool:
-    """Whether the first byte that is no UTF-8 begins a surrogate that was written as UTF-8."""
-    return bool(bad >= 0 and texts.data[_raw_offset(texts, i) + bad] == _UTF8_SURROGATE)
-
-
-def _raw_offset(texts: _Texts, i: int) -> int:
-    marked = text.has_utf8_mark(texts.scan[i : i + 1, text.HEAD])[0]
-    return int(texts.offsets[i] - 3 * marked)
-
-
-def _by_text(head: bytes, extension: str) -> str | None:
-    language = by_shebang(head) if head.startswith(b"#!") else None
-    if language is None and extension:
-        return by_content(extension, head)
-    return language
-
-
-def _batch(judged: Integers, table: Integers, texts: _Texts) -> Batch:
+def _measures(judged: list[int], table: Integers, texts: Texts) -> Batch:
     return Batch(
         table[judged].astype(np.float64),
         texts.sizes[judged].astype(np.float64),
         texts.scan[judged, text.CHARS].astype(np.float64),
-        lambda k: bytes(texts.slice(int(judged[k]), HEAD_BYTES)),
+        lambda k: texts.head(judged[k], HEAD_BYTES),
     )

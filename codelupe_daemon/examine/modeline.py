@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from codelupe_daemon.syntax.blocks import INLINE, JIT, U64, equal_mask, limit, range_mask
 
 SIDE_BYTES = 1024
 """How much of a text's head and of its tail is looked at."""
@@ -24,6 +31,42 @@ def may_have_modeline(head: bytes, tail: bytes) -> bool:
         or (b"vim" in tail or b"-*-" in tail or b"vi:" in tail or b"Vim" in tail)
         or (b" ex:" in tail or b"\tex:" in head or b"\tex:" in tail)
     )
+
+
+def may_have_modelines(data: Any, offsets: Any, sizes: Any) -> npt.NDArray[np.bool_]:
+    """The same for many texts at once, with a few more that have none."""
+    found = np.zeros(len(offsets), np.bool_)
+    look_for_modelines(data, offsets, sizes, found)
+    return found
+
+
+@njit(**JIT)
+def look_for_modelines(data: Any, offsets: Any, sizes: Any, found: Any) -> None:
+    side = U64(SIDE_BYTES)
+    for f in range(offsets.shape[0]):
+        if sizes[f] <= 0:
+            continue
+        start = U64(data.ctypes.data) + U64(offsets[f])
+        end = start + U64(sizes[f])
+        found[f] = has_mark(start, min(end, start + side))
+        if not found[f] and end > start + side:
+            found[f] = has_mark(max(start + side, end - side), end)
+
+
+@njit(**INLINE)
+def has_mark(at: np.uint64, end: np.uint64) -> bool:
+    """Whether `-*-`, `vim`, `vi:` or `ex:` stands in at..end."""
+    one, two = U64(1), U64(2)
+    while at < end:
+        dash, colon = equal_mask(at, 45), equal_mask(at, 58)
+        mark = dash & (equal_mask(at, 42) >> one) & (dash >> two)
+        last = (colon | equal_mask(at, 109)) >> two
+        mark |= range_mask(at, 32, 118, 1) & (equal_mask(at, 105) >> one) & last
+        mark |= equal_mask(at, 101) & (equal_mask(at, 120) >> one) & (colon >> two)
+        if mark & (limit(end - at) >> two) != U64(0):
+            return True
+        at += U64(62)
+    return False
 
 
 def mode_of(head: bytes, tail: bytes) -> str | None:

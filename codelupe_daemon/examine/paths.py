@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from functools import cache
+from typing import Final, NamedTuple
 
+from codelupe_daemon.examine.attributes import NOTHING, Attribute
 from codelupe_daemon.examine.language import by_name, is_programming, tables
 from codelupe_daemon.examine.rules import PATH_RULES
 from codelupe_daemon.model import PathVerdict, Reason
@@ -14,6 +17,13 @@ _TEXT = "text:"
 _NAMES = frozenset().union(*(rule.names for rule in PATH_RULES))
 _ENDINGS = tuple(ending for rule in PATH_RULES for ending in rule.endings)
 _PATTERN = re.compile("|".join(rule.pattern.pattern for rule in PATH_RULES if rule.pattern))
+_OF_ATTRIBUTE: Final = {
+    "vendored": Reason.VENDORED,
+    "generated": Reason.GENERATED,
+    "documentation": Reason.DOCUMENTATION,
+}
+_GIVEN, _DENIED = "=", "|-"
+"""In a path class: before a language that an attribute gave, before a reason that one denies."""
 
 
 class PathJudge:
@@ -35,6 +45,16 @@ class PathJudge:
             return named
         return _verdict(reason, named.language, "")
 
+    def under(self, path: str, attribute: Attribute) -> PathVerdict:
+        """The same where attributes say something about the file."""
+        if attribute == NOTHING:
+            return self(path)
+        for name, reason in _OF_ATTRIBUTE.items():
+            if getattr(attribute, name):
+                return _verdict(reason, attribute.language or by_name(_name(path)).language, "")
+        denied = tuple(name for name in _OF_ATTRIBUTE if getattr(attribute, name) is False)
+        return self._judge(path, attribute.language, denied)
+
     def is_wanted(self, language: str | None) -> bool:
         """Whether texts in this language are accepted."""
         if language is None:
@@ -46,23 +66,26 @@ class PathJudge:
     def _remember_folder(self, folder: str) -> Reason | None:
         if len(self._folders) >= _REMEMBERED:
             self._folders.clear()
-        lower = folder.lower()
-        reason = next((rule.reason for rule in PATH_RULES if rule.holds_folder(lower)), None)
-        self._folders[folder] = reason
+        reason = self._folders[folder] = _folder_reason(folder.lower(), ())
         return reason
 
     def _remember_name(self, name: str) -> PathVerdict:
         if len(self._names) >= _REMEMBERED:
             self._names.clear()
-        verdict = self._names[name] = self._judge_name(name)
+        verdict = self._names[name] = self._judge(name, None, ())
         return verdict
 
-    def _judge_name(self, name: str) -> PathVerdict:
-        language, extension = by_name(name)
-        reason = name_reason(name.lower())
+    def _judge(self, path: str, given: str | None, denied: tuple[str, ...]) -> PathVerdict:
+        """`given`: the language that an attribute names. `denied`: what attributes deny."""
+        folder, _, name = path.rpartition("/")
+        language, extension = (given, "") if given else by_name(name)
+        reasons = {_OF_ATTRIBUTE[name] for name in denied}
+        reason = _folder_reason(folder.lower(), reasons) if folder else None
+        reason = reason or name_reason(name.lower(), reasons)
         if reason is None and not self._may_be_wanted(language, extension):
             reason = Reason.NOT_CODE
-        return _verdict(reason, language, extension)
+        shown = f"{_GIVEN}{given}" if given else extension or language or ""
+        return _verdict(reason, language, "".join([shown, *(_DENIED + name for name in denied)]))
 
     def _may_be_wanted(self, language: str | None, extension: str) -> bool:
         if extension:
@@ -72,21 +95,41 @@ class PathJudge:
 
 
 @cache
-def _verdict(reason: Reason | None, language: str | None, extension: str) -> PathVerdict:
+def _verdict(reason: Reason | None, language: str | None, shown: str) -> PathVerdict:
     """Files that the path does not tell apart share one verdict."""
     if reason is not None:
         return PathVerdict(f"{reason}:{language or ''}", language, reason)
-    return PathVerdict(f"{_TEXT}{extension or language or ''}", language, None)
+    return PathVerdict(_TEXT + shown, language, None)
 
 
-def name_reason(name: str) -> Reason | None:
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _folder_reason(folder: str, denied: Container[Reason]) -> Reason | None:
+    rules = (rule for rule in PATH_RULES if rule.reason not in denied)
+    return next((rule.reason for rule in rules if rule.holds_folder(folder)), None)
+
+
+def name_reason(name: str, denied: Container[Reason] = ()) -> Reason | None:
     """The first rule that holds for a file name in lower case."""
     if name not in _NAMES and not name.endswith(_ENDINGS) and not _PATTERN.match(name):
         return None  # most names
-    return next(rule.reason for rule in PATH_RULES if rule.holds_name(name))
+    rules = (rule for rule in PATH_RULES if rule.reason not in denied)
+    return next((rule.reason for rule in rules if rule.holds_name(name)), None)
 
 
-def shared_extension(path_class: str) -> str:
+class PathClass(NamedTuple):
+    """What a `path_class` of a text that must be read says."""
+
+    extension: str
     """The extension whose language the content decides; empty for none."""
-    rest = path_class.removeprefix(_TEXT)
-    return rest if rest.startswith(".") else ""
+    attribute: Attribute
+
+
+def read_class(path_class: str) -> PathClass:
+    """The class taken apart."""
+    shown, *denied = path_class.removeprefix(_TEXT).split(_DENIED)
+    given = shown.removeprefix(_GIVEN) if shown.startswith(_GIVEN) else None
+    attribute = Attribute(given, **dict.fromkeys(denied, False))
+    return PathClass(shown if shown.startswith(".") else "", attribute)

@@ -10,7 +10,7 @@ import xxhash
 
 @dataclass(frozen=True, slots=True)
 class ExamineSettings:
-    """Limits of the rules; the line and encoding limits are those of StarCoder2.
+    """Limits of the rules: as published for StarCoder2, and for OpenCoder from `min_lines` on.
 
     `languages`: linguist's names, compared without case; empty: every programming language.
     Shares are 0..1 of a text's bytes, or of what is named with them.
@@ -29,6 +29,23 @@ class ExamineSettings:
     max_number_share: float = 0.7
     """Of the words; files with fewer than `min_table_words` are no tables."""
     min_table_words: int = 500
+    min_lines: int = 10
+    max_lines: int = 100_000
+    min_mean_line_chars: int = 5
+    min_letter_share: float = 0.5
+    max_digit_share: float = 0.2
+    """Of the characters that are no blanks, as the letters."""
+    max_blank_share: float = 0.5
+    max_comment_share: float = 0.8
+    max_duplicate_share: float = 0.7
+    """Of the lines of code, as the next but one and what follows it."""
+    max_todo_share: float = 0.01
+    max_pass_share: float = 0.05
+    """Of Python alone, as the next two."""
+    max_import_share: float = 0.3
+    max_print_share: float = 0.4
+    licenses: str = "any"
+    """`any`, `permissive`, or SPDX ids separated by commas."""
     max_depth: int = 256
     """Kept by whoever lists the files; here it is part of what a verdict depends on."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,6 +52,10 @@ class FolderTree:
     limits: FetchLimits
     commit: None = None
 
+    def named(self, pattern: re.Pattern[bytes]) -> Iterator[list[Listed]]:
+        for entries in self._walk(pattern):
+            yield [listed for listed in entries if listed.reason is None]
+
     def pages(self) -> Iterator[list[Listed]]:
         page: list[Listed] = []
         count = 0
@@ -74,8 +79,9 @@ class FolderTree:
             yield wanted[start : start + len(blobs.sizes)], blobs
             start += len(blobs.sizes)
 
-    def _walk(self) -> Iterator[list[Listed]]:
-        """Depth first, with the folders on the way down as an explicit stack."""
+    def _walk(self, pattern: re.Pattern[bytes] | None = None) -> Iterator[list[Listed]]:
+        """Depth first, with the folders on the way down as an explicit stack; with a pattern,
+        only files that it finds something in are read."""
         levels = [_Level((), self._runs(()))]
         buffer = memoryview(bytearray(self.limits.max_file_bytes + 1))
         while levels:
@@ -89,7 +95,9 @@ class FolderTree:
             if run is None:
                 levels.pop()
             elif not run[0].is_folder:
-                yield self._list_files(parts, run, buffer)
+                wanted = [name for name in run if _is_wanted(parts, name, pattern)]
+                if wanted:
+                    yield self._list_files(parts, wanted, buffer)
             elif len(parts) >= self.limits.max_depth:
                 yield [_too_deep((*parts, run[0].name))]
             else:
@@ -184,6 +192,10 @@ class FolderTree:
             yield fd
         finally:
             os.close(fd)
+
+
+def _is_wanted(parts: tuple[bytes, ...], name: _Name, pattern: re.Pattern[bytes] | None) -> bool:
+    return pattern is None or pattern.search(b"/".join((*parts, name.name))) is not None
 
 
 def _names(fd: int, max_files: int) -> list[_Name]:

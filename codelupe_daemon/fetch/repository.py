@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,8 +42,15 @@ class GitTree:
     def pages(self) -> Iterator[list[Listed]]:
         if self.commit is None:
             return
-        blocks = self.git.stream("ls-tree", "-r", "-z", "--full-tree", self.commit.hex())
-        yield from listing.pages(blocks, self.limits)
+        yield from listing.pages(self._listing(self.commit), self.limits)
+
+    def named(self, pattern: re.Pattern[bytes]) -> Iterator[list[Listed]]:
+        if self.commit is None:
+            return
+        yield from listing.named(self._listing(self.commit), pattern, self.limits)
+
+    def _listing(self, commit: bytes) -> Iterator[bytes]:
+        return self.git.stream("ls-tree", "-r", "-z", "--full-tree", commit.hex())
 
     def changes(self, since: bytes) -> Iterator[Changes] | None:
         if self.commit is None:

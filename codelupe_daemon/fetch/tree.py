@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -78,6 +79,9 @@ class Tree(Protocol):
 
         Raises `Rejected` where the comparison cannot be completed.
         """
+
+    def named(self, pattern: re.Pattern[bytes]) -> Iterator[list[Listed]]:
+        """Files whose raw paths the pattern finds something in. Raises `Rejected`."""
 
     def read(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Sequence[Wanted], Blobs]]:
         """The blobs, in order, in pieces of at most `batch_bytes`. Raises `Rejected`."""

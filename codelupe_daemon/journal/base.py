@@ -8,7 +8,7 @@ visit; the best place wins; a takedown holds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -37,6 +37,8 @@ class Known(NamedTuple):
     reason: Reason | None
     measured: float | None
     language: str | None
+    license: str | None = None
+    own_license: str | None = None
 
 
 class RepositoryRow(NamedTuple):
@@ -71,7 +73,11 @@ class Judged(NamedTuple):
 
 
 class Rejudged(NamedTuple):
-    """The new verdicts of one recorded text, one for each path_class."""
+    """The new verdicts of one recorded text, one for each path_class.
+
+    A text in which something is redacted now is another content: its places go over to that,
+    and what is recorded of the old one is blanked.
+    """
 
     content_hash: bytes
     kept: Mapping[str, Content]
@@ -184,8 +190,9 @@ class Journal(ABC):
     async def append(self, parts: Sequence[Part]) -> Recorded:
         """Record pieces of visits in one transaction. Raises `StaleVisit` and then writes nothing.
 
-        An occurrence with a content_hash must find its content in the part, live, or in an older
-        row. What a takedown names is recorded as left out, whatever the part says.
+        An occurrence with a content_hash must find its content in the part (under its language),
+        live, or in an older row. What a takedown names is recorded as left out, whatever the part
+        says.
         """
 
     @abstractmethod
@@ -266,8 +273,15 @@ class Journal(ABC):
         """Live contents by hash that another examiner version judged."""
 
     @abstractmethod
-    async def rejudge(self, rejudged: Sequence[Rejudged], examiner_version: str) -> Recorded:
-        """Record new verdicts of recorded texts: revise, move or remove.
+    async def rejudge(
+        self,
+        rejudged: Sequence[Rejudged],
+        examiner_version: str,
+        accepts: Callable[[str | None], bool],
+    ) -> Recorded:
+        """Record new verdicts of recorded texts: revise, move, add or remove.
+
+        Places with a license that `accepts` refuses are left out.
 
         What another version judged whole is so no longer: its next visit lists everything.
         """

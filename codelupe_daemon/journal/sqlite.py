@@ -260,9 +260,14 @@ class SqliteJournal(Journal):
             partial(reading.judged_by_others, version=examiner_version, after=after, limit=limit)
         )
 
-    async def rejudge(self, rejudged: Sequence[Rejudged], examiner_version: str) -> Recorded:
+    async def rejudge(
+        self,
+        rejudged: Sequence[Rejudged],
+        examiner_version: str,
+        accepts: Callable[[str | None], bool],
+    ) -> Recorded:
         return await self._write(
-            partial(writing.rejudge, rejudged=rejudged, version=examiner_version)
+            partial(writing.rejudge, rejudged=rejudged, version=examiner_version, accepts=accepts)
         )
 
     async def mark_due(self, examiner_version: str) -> list[RepositoryRow]:
@@ -301,7 +306,7 @@ def _register(cx: apsw.Connection, repo: Repo) -> int:
 
 def _claim(cx: apsw.Connection, repo_id: int, owner: str, lease_s: float) -> Visit | None:
     row = first(cx, "lease_of", (repo_id,))
-    full_name, attempts, holder, epoch, until, head, version = row
+    full_name, attempts, holder, epoch, until, head, version, license_id = row
     if is_held(holder, until):
         return None
     is_first = not value(
@@ -309,5 +314,6 @@ def _claim(cx: apsw.Connection, repo_id: int, owner: str, lease_s: float) -> Vis
     )
     run(cx, "take_lease", (owner, time.time() + lease_s, repo_id))
     return Visit(
-        repo_id, full_name, epoch + 1, attempts + 1, is_first, head if version else None, version
-    )
+        repo_id, full_name, epoch + 1, attempts + 1, is_first, head if version else None, version,
+        license_id,
+    )  # fmt: skip

@@ -70,10 +70,8 @@ def known_oids(
 
 
 def _known(row: Sequence[Any]) -> Known:
-    oid, path_class, version, content_hash, reason, measured, language = row
-    return Known(
-        oid, path_class, version, content_hash, reason and Reason(reason), measured, language
-    )
+    oid, path_class, version, content_hash, reason, *rest = row
+    return Known(oid, path_class, version, content_hash, reason and Reason(reason), *rest)
 
 
 def entries(cx: apsw.Connection, after_id: int, limit: int) -> list[Entry]:
@@ -91,7 +89,7 @@ def entries(cx: apsw.Connection, after_id: int, limit: int) -> list[Entry]:
 def _entry(row: Row) -> Entry:
     return Entry(
         row[0], Op(row[1]), row[2], unpack(row[3]), row[4], row[5], row[6], _bytes(row[7]),
-        row[8], Place(*row[9:14]), Standing(*row[14:18]), row[18], row[19],
+        row[8], Place(*row[9:14]), Standing(*row[14:18]), row[18], row[19], row[20],
     )  # fmt: skip
 
 
@@ -103,11 +101,11 @@ def live(cx: apsw.Connection, name: str, bound: Mapping[str, Any]) -> list[LiveC
     return [
         LiveContent(
             add_id, newest_id, content_hash, unpack(packed), chars, language, quality,
-            signals.encode(), license_id, Place(*place), version, created_at,
+            signals.encode(), license_id, Place(*place), version, created_at, fingerprint,
         )
         for (
             add_id, newest_id, content_hash, packed, chars, language, quality,
-            signals, license_id, *place, version, created_at,
+            signals, license_id, *place, version, created_at, fingerprint,
         ) in query(cx, name, bound)
     ]  # fmt: skip
 
@@ -117,12 +115,12 @@ def occurrences(cx: apsw.Connection, name: str, bound: Row) -> list[OccurrenceRo
         OccurrenceRow(
             repo_id, repo,
             Occurrence(
-                path, oid, path_class, language, content_hash, reason and Reason(reason), measured
+                path, oid, path_class, language, content_hash, reason and Reason(reason), *rest
             ),
             version,
         )
         for (
-            repo_id, repo, path, oid, path_class, language, content_hash, reason, measured, version
+            repo_id, repo, path, oid, path_class, language, content_hash, reason, *rest, version
         ) in query(cx, name, bound)
     ]  # fmt: skip
 

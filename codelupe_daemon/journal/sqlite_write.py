@@ -7,7 +7,7 @@ in the order of their hashes, so that the same batch always gives the same rows.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -23,6 +23,7 @@ from codelupe_daemon.model import (
     Op,
     Part,
     PlaceKey,
+    Reason,
     Recorded,
     Standing,
     Visit,
@@ -33,16 +34,16 @@ PAGE = 2000
 
 
 class _Live(NamedTuple):
-    """A row of `contents`."""
+    """A row of `contents`, with what its newest journal row and its place say."""
 
     add_id: int
     newest_id: int
     repo_id: int
     path: str
-
-
-_ClassedPlace = tuple[int, str, str, bytes | None, str | None, bytes | None]
-"""repo_id, path, path_class, oid, language, head of a place where a content stands."""
+    language: str | None
+    license: str | None
+    """As it was recorded: of the place, else of the repository."""
+    place_license: str | None
 
 
 class _Candidate(NamedTuple):
@@ -64,6 +65,7 @@ class _Text(NamedTuple):
     language: str | None
     quality: float | None
     signals: str | None
+    fingerprint: bytes | None
     examiner_version: str | None
 
 
@@ -76,7 +78,9 @@ class Transaction:
         self._last_id: int = value(cx, "select coalesce(max(id), 0) from journal")
         self._standings: dict[int, tuple[str, Standing]] = {}
         self._journal: list[tuple[Any, ...]] = []
-        self._contents: dict[bytes, _Live] = {}
+        self._contents: dict[bytes, tuple[int, int, int, str]] = {}
+        self._verdicts: list[tuple[Any, ...]] = []
+        self._languages: dict[bytes, str | None] = {}
         self.recorded = Recorded()
 
     # -- places ---------------------------------------------------------------------------------
@@ -88,9 +92,13 @@ class Transaction:
             self._standings[repo_id] = row[0], Standing(*row[1:])
         return self._standings[repo_id]
 
-    def key(self, repo_id: int, path: str) -> PlaceKey:
+    def key(self, repo_id: int, path: str, license_id: str | None) -> PlaceKey:
         full_name, standing = self.standing(repo_id)
-        return place_key(standing, full_name, path)
+        return place_key(standing, full_name, path, license_id)
+
+    def license(self, at: _Candidate) -> str | None:
+        """Of the place, else of the repository."""
+        return at.occurrence.license or self.standing(at.repo_id)[1].license
 
     def live(self, hashes: Sequence[bytes]) -> dict[bytes, _Live]:
         if not hashes:
@@ -104,24 +112,44 @@ class Transaction:
         text = self._text_of(best)
         if text is None or text.packed is None:
             older = self._older_text(content_hash)
-            text = (text or older)._replace(packed=older.packed)
+            text = text or self._in_language(content_hash, older, best.occurrence.language)
+            text = text._replace(packed=older.packed)
         self._row(Op.ADD, content_hash, text, best)
 
     def restate(self, op: Op, content_hash: bytes, live: _Live, best: _Candidate) -> None:
         """`move` or `revise`: a new place or verdict of a live content."""
-        text = self._text_of(best) or self._newest_text(live)._replace(
-            language=best.occurrence.language
-        )
+        newest = self._newest_text(live)
+        language = best.occurrence.language
+        text = self._text_of(best) or self._in_language(content_hash, newest, language)
+        if newest.language != language:
+            self.keep_verdict(content_hash, newest)
         row_id = self._row(op, content_hash, text._replace(packed=None), best)
-        self._contents[content_hash] = _Live(
-            live.add_id, row_id, best.repo_id, best.occurrence.path
-        )
+        place = (best.repo_id, best.occurrence.path)
+        self._contents[content_hash] = (live.add_id, row_id, *place)
 
     def remove(self, content_hash: bytes, live: _Live) -> None:
         place = Occurrence(live.path, None, "", None, None, None, None)
-        last = _Candidate(self.key(live.repo_id, live.path), live.repo_id, place, None, None, "")
-        self._row(Op.REMOVE, content_hash, _Text(None, 0, None, None, None, None), last)
+        key = self.key(live.repo_id, live.path, None)
+        last = _Candidate(key, live.repo_id, place, None, None, "")
+        self._row(Op.REMOVE, content_hash, _Text(None, 0, None, None, None, None, None), last)
         run(self._cx, "drop_content", (content_hash,))
+        self._contents.pop(content_hash, None)
+
+    def keep_verdict(self, content_hash: bytes, text: _Text) -> None:
+        """For the day the text's best place is one of this language."""
+        self._verdicts.append(
+            (
+                content_hash, text.language, text.quality, text.signals, text.fingerprint,
+                text.examiner_version,
+            )
+        )  # fmt: skip
+
+    def _in_language(self, content_hash: bytes, text: _Text, language: str | None) -> _Text:
+        """The same text as it was judged in this language."""
+        if text.language == language:
+            return text
+        row = first(self._cx, "verdict_of", (content_hash, language))
+        return _Text(text.packed, text.chars, *row) if row else text._replace(language=language)
 
     def _row(self, op: Op, content_hash: bytes, text: _Text, at: _Candidate) -> int:
         self._last_id += 1
@@ -129,8 +157,8 @@ class Transaction:
         self._journal.append(
             (
                 self._last_id, op.value, content_hash, text.chars, text.language, text.quality,
-                text.signals, standing.license, at.repo_id, at.occurrence.path, at.commit,
-                at.occurrence.oid, standing.stars, standing.forks, standing.license,
+                text.signals, self.license(at), text.fingerprint, at.repo_id, at.occurrence.path,
+                at.commit, at.occurrence.oid, standing.stars, standing.forks, standing.license,
                 standing.pushed_at, text.examiner_version, self._now, text.packed,
             )
         )  # fmt: skip
@@ -158,7 +186,8 @@ class Transaction:
         run(self._cx, "put_added", (before,))
         restated = ((content_hash, *live) for content_hash, live in self._contents.items())
         run_many(self._cx, "put_content", restated)
-        self._journal, self._contents = [], {}
+        run_many(self._cx, "put_verdict", self._verdicts)
+        self._journal, self._contents, self._verdicts = [], {}, []
         return self.recorded
 
     # -- decisions ------------------------------------------------------------------------------
@@ -168,17 +197,28 @@ class Transaction:
         live_by_hash = self.live(list(candidates))
         for content_hash in sorted(candidates):
             best, live = candidates[content_hash], live_by_hash.get(content_hash)
+            self._languages[content_hash] = best.occurrence.language
             if live is None:
                 self.add(content_hash, best)
             elif (live.repo_id, live.path) == (best.repo_id, best.occurrence.path):
                 self.revise(content_hash, live, best)
-            elif best.key < self.key(live.repo_id, live.path):
+            elif best.key < self.key(live.repo_id, live.path, live.place_license):
                 self.restate(Op.MOVE, content_hash, live, best)
+            else:
+                self._languages[content_hash] = live.language
 
     def revise(self, content_hash: bytes, live: _Live, best: _Candidate) -> None:
         new = self._text_of(best)
-        if new and self._newest_text(live)[2:5] != new[2:5]:
+        is_new = new is not None and self._newest_text(live)[2:6] != new[2:6]
+        if is_new or live.license != self.license(best):
             self.restate(Op.REVISE, content_hash, live, best)
+
+    def keep_other_languages(self, parts: Sequence[Part]) -> None:
+        """Verdicts in languages that are not those of the texts' best places."""
+        for part in parts:
+            for (content_hash, language), content in part.contents.items():
+                if self._languages.get(content_hash, language) != language:
+                    self.keep_verdict(content_hash, _text(content, part.examiner_version))
 
     def settle(self, hashes: Iterable[bytes]) -> None:
         """Look at every place of these contents: the best wins, and none at all is a removal."""
@@ -196,14 +236,31 @@ class Transaction:
         best = self._best_candidate(content_hash)
         return best and (best.repo_id, best.occurrence.path)
 
+    def rejudge(self, best: Mapping[bytes, _Candidate], live: Mapping[bytes, _Live]) -> None:
+        """Texts under new verdicts: `best` is each one's best place of all that it has."""
+        others = self.live([content_hash for content_hash in best if content_hash not in live])
+        for content_hash in sorted(best):
+            candidate = best[content_hash]
+            before = live.get(content_hash)
+            if before is None and content_hash in others:
+                # The redacted form was live already: its places and these are looked at together.
+                self.place_best({content_hash: candidate})
+            elif before is None:
+                self.add(content_hash, candidate)
+            elif (before.repo_id, before.path) != (candidate.repo_id, candidate.occurrence.path):
+                self.restate(Op.MOVE, content_hash, before, candidate)
+            else:
+                self.revise(content_hash, before, candidate)
+
     def _best_candidate(self, content_hash: bytes) -> _Candidate | None:
         places = query(self._cx, "places_of", (content_hash,))
         candidates = (
             _Candidate(
-                self.key(repo_id, path), repo_id,
-                Occurrence(path, oid, "", language, content_hash, None, None), None, head, "",
+                self.key(repo_id, path, license_id), repo_id,
+                Occurrence(path, oid, "", language, content_hash, None, None, license_id), None,
+                head, "",
             )
-            for repo_id, path, oid, language, head in places
+            for repo_id, path, oid, language, license_id, head in places
         )  # fmt: skip
         return min(candidates, key=lambda candidate: candidate.key, default=None)
 
@@ -218,6 +275,7 @@ def append(cx: apsw.Connection, parts: Sequence[Part]) -> Recorded:
     parts = [_over_recorded(cx, part) for part in parts]
     transaction = Transaction(cx)
     transaction.place_best(_best_in(parts, transaction))
+    transaction.keep_other_languages(parts)
     run_many(cx, "put_occurrence", _occurrence_rows(parts))
     return transaction.flush()
 
@@ -240,14 +298,15 @@ def _over_recorded(cx: apsw.Connection, part: Part) -> Part:
     if part.visit.is_first or not part.occurrences:
         return part
     paths = apsw.carray(tuple(o.path for o in part.occurrences))
-    recorded = dict(query(cx, "recorded_hashes", (part.visit.repo_id, paths)))
+    rows = query(cx, "recorded_hashes", (part.visit.repo_id, paths))
+    recorded = {path: (content_hash, license_id) for path, content_hash, license_id in rows}
     occurrences = [
         o for o in part.occurrences if o.reason not in PASSING_REASONS or o.path not in recorded
     ]
     left = [
-        (part.visit.repo_id, recorded[o.path])
+        (part.visit.repo_id, recorded[o.path][0])
         for o in occurrences
-        if o.path in recorded and recorded[o.path] != o.content_hash
+        if o.path in recorded and recorded[o.path] != (o.content_hash, o.license)
     ]
     run_many(cx, "displace", left)
     return part._replace(occurrences=occurrences)
@@ -261,11 +320,12 @@ def _best_in(parts: Sequence[Part], transaction: Transaction) -> dict[bytes, _Ca
             content_hash = occurrence.content_hash
             if content_hash is None:
                 continue
-            key = place_key(standing, full_name, occurrence.path)
+            key = place_key(standing, full_name, occurrence.path, occurrence.license)
             if content_hash not in best or key < best[content_hash].key:
+                content = part.contents.get((content_hash, occurrence.language or ""))
                 best[content_hash] = _Candidate(
-                    key, part.visit.repo_id, occurrence, part.contents.get(content_hash),
-                    part.commit, part.examiner_version,
+                    key, part.visit.repo_id, occurrence, content, part.commit,
+                    part.examiner_version,
                 )  # fmt: skip
     return best
 
@@ -274,7 +334,8 @@ def _occurrence_rows(parts: Sequence[Part]) -> list[tuple[Any, ...]]:
     rows = [
         (
             part.visit.repo_id, o.path, o.oid, o.path_class, o.language, o.content_hash,
-            o.reason and o.reason.value, o.measured, part.examiner_version,
+            o.reason and o.reason.value, o.measured, o.license, o.own_license,
+            part.examiner_version,
         )
         for part in parts
         for o in part.occurrences
@@ -289,7 +350,7 @@ def retire(cx: apsw.Connection, visit: Visit, paths: Sequence[str]) -> None:
         return
     bound = (visit.repo_id, apsw.carray(tuple(paths)))
     recorded = list(query(cx, "recorded_hashes", bound))
-    run_many(cx, "displace", ((visit.repo_id, before) for _, before in recorded))
+    run_many(cx, "displace", ((visit.repo_id, before) for _, before, _ in recorded))
     run(cx, "retire", bound)
 
 
@@ -366,7 +427,10 @@ def _forget(cx: apsw.Connection, hashes: set[bytes], forgotten: Forgotten) -> Fo
     gone = sorted(hashes - after.keys())
     now = int(time.time())
     run_many(cx, "take_down", ((None, None, h, "stood nowhere else", now) for h in gone))
-    forgotten.blanked_ids = [row[0] for h in gone for row in query(cx, "blank", (h,))]
+    run_many(cx, "drop_verdicts", ((h,) for h in gone))
+    forgotten.blanked_ids = [
+        row_id for h in gone for row_id, op in query(cx, "blank", (h,)) if op == Op.ADD
+    ]
     forgotten.removed_ids = [
         before[content_hash].add_id for content_hash in gone if content_hash in before
     ]
@@ -374,56 +438,126 @@ def _forget(cx: apsw.Connection, hashes: set[bytes], forgotten: Forgotten) -> Fo
     return forgotten
 
 
-def rejudge(cx: apsw.Connection, rejudged: Sequence[Rejudged], version: str) -> Recorded:
+def rejudge(
+    cx: apsw.Connection,
+    rejudged: Sequence[Rejudged],
+    version: str,
+    accepts: Callable[[str | None], bool],
+) -> Recorded:
     """See `Journal.rejudge`."""
     transaction = Transaction(cx)
-    live = transaction.live([r.content_hash for r in rejudged])
-    for new in sorted(rejudged, key=lambda r: r.content_hash):
-        if new.content_hash in live:
-            _rejudge(cx, transaction, new, live[new.content_hash], version)
+    live = transaction.live([new.content_hash for new in rejudged])
+    known = [new for new in rejudged if new.content_hash in live]
+    takedowns = load_takedowns(cx)
+    best: dict[bytes, _Candidate] = {}
+    left: set[bytes] = set()
+    for new in known:
+        stays = False
+        for place in _judge_places(cx, new, version, accepts, takedowns):
+            candidate = _candidate(transaction, place, new, version)
+            content_hash = place.occurrence.content_hash
+            assert content_hash is not None
+            stays |= content_hash == new.content_hash
+            if content_hash not in best or candidate.key < best[content_hash].key:
+                best[content_hash] = candidate
+        if not stays:
+            left.add(new.content_hash)
+    for content_hash in sorted(left - best.keys()):
+        transaction.remove(content_hash, live[content_hash])
+    _blank_replaced(cx, known, left - best.keys())
+    transaction.rejudge(best, live)
     run(cx, "doubt_visits", (version,))
     return transaction.flush()
 
 
-def _rejudge(
-    cx: apsw.Connection, transaction: Transaction, new: Rejudged, live: _Live, version: str
-) -> None:
-    kept = _judge_places(cx, new, version)
-    if not kept:
-        transaction.remove(new.content_hash, live)
-        return
-    key, (repo_id, path, path_class, oid, language, head) = min(
-        (transaction.key(place[0], place[1]), place) for place in kept
-    )
-    content = new.kept.get(path_class)
-    language = content.language if content else language
-    place = Occurrence(path, oid, path_class, language, new.content_hash, None, None)
-    best = _Candidate(key, repo_id, place, content, head, version)
-    if (repo_id, path) != (live.repo_id, live.path):
-        transaction.restate(Op.MOVE, new.content_hash, live, best)
-    else:
-        transaction.revise(new.content_hash, live, best)
+class _JudgedPlace(NamedTuple):
+    """Where a text that was judged anew stands, and under which content."""
+
+    repo_id: int
+    occurrence: Occurrence
+    head: bytes | None
 
 
-def _judge_places(cx: apsw.Connection, new: Rejudged, version: str) -> list[_ClassedPlace]:
+def _candidate(
+    transaction: Transaction, place: _JudgedPlace, new: Rejudged, version: str
+) -> _Candidate:
+    at = place.occurrence
+    key = transaction.key(place.repo_id, at.path, at.license)
+    content = new.kept.get(at.path_class)
+    return _Candidate(key, place.repo_id, at, content, place.head, version)
+
+
+def _judge_places(
+    cx: apsw.Connection,
+    new: Rejudged,
+    version: str,
+    accepts: Callable[[str | None], bool],
+    takedowns: Takedowns,
+) -> list[_JudgedPlace]:
     """Give every place of a content the verdict of its class; the places that keep it."""
     kept = []
     places = list(query(cx, "places_with_class", (new.content_hash,)))
-    for repo_id, path, path_class, oid, language, head in places:
-        out = new.left_out.get(path_class)
-        if out is not None:
-            reason = out.reason and out.reason.value
-            run(cx, "leave_out", (reason, out.measured, out.language, version, repo_id, path))
+    for repo_id, path, path_class, oid, language, license_id, own, head in places:
+        at = Occurrence(
+            path, oid, path_class, language, new.content_hash, None, None, license_id, own
+        )
+        judged = _judged(at, new, accepts, takedowns)
+        if judged.content_hash is None:
+            reason = judged.reason and judged.reason.value
+            left = (reason, judged.measured, judged.language, version, repo_id, path)
+            run(cx, "leave_out", left)
             continue
         if path_class in new.kept:
-            run(cx, "keep_place", (new.kept[path_class].language, version, repo_id, path))
-        kept.append((repo_id, path, path_class, oid, language, head))
+            bound = (
+                judged.language, judged.content_hash, judged.license, judged.own_license, version,
+                repo_id, path,
+            )  # fmt: skip
+            run(cx, "keep_place", bound)
+        kept.append(_JudgedPlace(repo_id, judged, head))
     return kept
+
+
+def _judged(
+    at: Occurrence, new: Rejudged, accepts: Callable[[str | None], bool], takedowns: Takedowns
+) -> Occurrence:
+    """The place under its new verdict; as it was where a visit must tell."""
+    out = new.left_out.get(at.path_class)
+    if out is not None:
+        return at._replace(
+            content_hash=None, reason=out.reason, measured=out.measured, language=out.language
+        )
+    content = new.kept.get(at.path_class)
+    if content is None:
+        return at
+    if content.content_hash in takedowns.contents:
+        return at._replace(content_hash=None, reason=Reason.TAKEN_DOWN)
+    license_id = content.license or at.license
+    if not accepts(license_id):
+        return at._replace(content_hash=None, reason=Reason.LICENSE)
+    return at._replace(
+        content_hash=content.content_hash, language=content.language, license=license_id,
+        own_license=content.license,
+    )  # fmt: skip
+
+
+def _blank_replaced(cx: apsw.Connection, rejudged: Sequence[Rejudged], left: set[bytes]) -> None:
+    """What stays in the store of a text in which a secret was found now is its redacted form."""
+    replaced = [
+        new.content_hash
+        for new in rejudged
+        if new.content_hash in left
+        and any(content.content_hash != new.content_hash for content in new.kept.values())
+    ]
+    run_many(cx, "blank_replaced", ((content_hash, int(time.time())) for content_hash in replaced))
+    for content_hash in replaced:
+        run(cx, "drop_verdicts", (content_hash,))
+        list(query(cx, "blank", (content_hash,)))
 
 
 def _text(content: Content, examiner_version: str) -> _Text:
     quality = round(content.score * 100, 1)
     signals = content.signals.decode()
     return _Text(
-        content.packed, content.chars, content.language, quality, signals, examiner_version
-    )
+        content.packed, content.chars, content.language, quality, signals, content.fingerprint,
+        examiner_version,
+    )  # fmt: skip

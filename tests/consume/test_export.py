@@ -52,7 +52,7 @@ async def filled(journal: Journal, ingest: Ingest) -> Journal:
     visit = await ingest.begin("a/a")
     made = [content(journal, text(path), score=score) for path, score in SCORES.items()]
     listed = [occurrence(path, text(path)) for path in SCORES]
-    contents = {one.content_hash: one for one in made}
+    contents = {one.key: one for one in made}
     await journal.append([Part(visit, COMMIT, EXAMINER, listed, contents)])
     await journal.release(visit, "incomplete", None)
     return journal

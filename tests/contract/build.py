@@ -101,7 +101,7 @@ def part(
         COMMIT,
         examiner,
         [occurrence(path, what, language=language) for path, what in files.items()],
-        {one.content_hash: one for one in made},
+        {one.key: one for one in made},
     )
 
 

@@ -44,7 +44,7 @@ async def test_an_accepted_file_is_an_add_with_everything_known_of_it(
 async def test_quality_keeps_one_decimal(journal: Journal, ingest: Ingest) -> None:
     visit = await ingest.begin(HOME)
     made = content(journal, A, score=0.699)
-    piece = Part(visit, COMMIT, EXAMINER, [occurrence("a.py", A)], {made.content_hash: made})
+    piece = Part(visit, COMMIT, EXAMINER, [occurrence("a.py", A)], {made.key: made})
     await journal.append([piece])
     assert [entry.quality for entry in await journal.read(0, 9)] == [69.9]
 
@@ -89,7 +89,7 @@ async def test_a_known_content_needs_no_text(journal: Journal, ingest: Ingest) -
     bare = content(journal, B)._replace(packed=None)
     listed = {"a.py": A, "b.py": B}
     where = [occurrence(path, what) for path, what in listed.items()]
-    done = await journal.append([Part(visit, COMMIT, EXAMINER, where, {bare.content_hash: bare})])
+    done = await journal.append([Part(visit, COMMIT, EXAMINER, where, {bare.key: bare})])
     await ingest.end(visit, listed, HOME.standing)
     assert done.ops == {Op.MOVE: 2}
     assert await ingest.live() == {A: "o/home/a.py", B: "o/home/b.py"}
@@ -186,9 +186,7 @@ async def test_pack_takes_slices_of_one_buffer(journal: Journal, ingest: Ingest)
         for what, one in zip(("one", "two"), packed, strict=True)
     ]
     where = [occurrence(f"{what}.py", what) for what in ("one", "two")]
-    await journal.append(
-        [Part(visit, COMMIT, EXAMINER, where, {one.content_hash: one for one in made})]
-    )
+    await journal.append([Part(visit, COMMIT, EXAMINER, where, {one.key: one for one in made})])
     assert await ingest.live() == {"one": "o/home/one.py", "two": "o/home/two.py"}
 
 
@@ -255,8 +253,6 @@ async def test_a_returning_content_without_its_text_is_completed(
     await ingest.complete(HOME, {})
     visit = await ingest.begin(HOME)
     bare = content(journal, A, score=0.5)._replace(packed=None)
-    await journal.append(
-        [Part(visit, COMMIT, EXAMINER, [occurrence("a.py", A)], {bare.content_hash: bare})]
-    )
+    await journal.append([Part(visit, COMMIT, EXAMINER, [occurrence("a.py", A)], {bare.key: bare})])
     [live] = await all_live(journal)
     assert (live.content, live.quality) == (A, 50.0)

@@ -7,7 +7,8 @@ from itertools import permutations
 import pytest
 
 from codelupe_daemon.journal.base import Journal
-from codelupe_daemon.model import Op, Repo, Standing, license_class, place_key
+from codelupe_daemon.model import Op, Repo, Standing, place_key
+from codelupe_daemon.spdx import license_class
 from tests.contract.build import EXAMINER, Ingest, all_live, hash_of, part, repo, text, where
 
 A, B = text("a"), text("b")

@@ -16,13 +16,17 @@ def left_out(reason: Reason = Reason.DATA) -> Occurrence:
     return Occurrence("", None, "", "Python", None, reason, 0.9)
 
 
+def accepts_all(_license_id: str | None) -> bool:
+    return True
+
+
 async def rejudge(
     journal: Journal,
     source: str,
     kept: dict[str, Content],
     out: dict[str, Occurrence] | None = None,
 ) -> Recorded:
-    return await journal.rejudge([Rejudged(hash_of(source), kept, out or {})], NEW)
+    return await journal.rejudge([Rejudged(hash_of(source), kept, out or {})], NEW, accepts_all)
 
 
 async def judged(journal: Journal, examiner: str = NEW) -> list[Judged]:

@@ -78,9 +78,9 @@ async def test_processed_files_keeps_the_id_and_shows_the_newest_verdict(
     before = {row[0]: row[1] for row in rows(path, "select content, id from processed_files")}
     newer = Ingest(journal, examiner="examiner-2")
     visit = await newer.begin("b/b")
-    piece = newer.part(visit, {"b.py": B})
+    piece = newer.part(visit, {"b.py": B}, language="Cython")
     verdict = content(journal, B, language="Cython", score=0.123)
-    await journal.append([piece._replace(contents={verdict.content_hash: verdict})])
+    await journal.append([piece._replace(contents={verdict.key: verdict})])
     shown = rows(path, "select content, id, language, quality_score from processed_files")
     assert {row[0]: row[1] for row in shown} == before
     assert [row[2:] for row in shown if row[0] == B] == [("Cython", 12.3)]

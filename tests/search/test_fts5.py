@@ -57,7 +57,7 @@ class Store:
             occurrence(path, source, language=language)
             for path, (source, language, _) in scored.items()
         ]
-        contents = {one.content_hash: one for one in made}
+        contents = {one.key: one for one in made}
         await self.journal.append([Part(visit, COMMIT, EXAMINER, listed, contents)])
         await self.journal.release(visit, "incomplete", None)
 

@@ -48,17 +48,20 @@ select id, op, content_hash, content_chars, language, quality_score, signals, li
 from journal;
 drop table journal;
 alter table journal_new rename to journal;
-create index journal_adds on journal (content_hash) where op = 'add';
+-- Texts of contents that died, for the day they return; and every row a takedown must blank.
+create index journal_hashes on journal (content_hash);
 
 -- Every live content: text and beginning from its add row, place and verdict from its newest one.
 create view live as
 select a.id as add_id, n.id as newest_id, c.content_hash, a.content, a.content_chars, n.language,
-       n.quality_score, n.signals, n.license, n.fingerprint, n.repo_id, r.full_name as repo,
-       n.file_path, n."commit", n.oid, n.examiner_version, a.created_at
+       n.quality_score, n.signals, coalesce(o.license, r.license) as license, n.fingerprint,
+       n.repo_id, r.full_name as repo, n.file_path, n."commit", n.oid, n.examiner_version,
+       a.created_at
 from contents c
 join journal a on a.id = c.add_id and a.content_hash = c.content_hash and a.op = 'add'
 join journal n on n.id = c.newest_id
-join repositories r on r.id = c.repo_id;
+join repositories r on r.id = c.repo_id
+left join occurrences o on o.repo_id = c.repo_id and o.path = c.path;
 
 -- The same under the names of the first CodeLupe's table.
 create view processed_files as

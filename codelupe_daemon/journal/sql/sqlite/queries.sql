@@ -1,8 +1,20 @@
 -- name: insert_journal
 insert into journal (id, op, content_hash, content_chars, language, quality_score, signals, license,
-                     repo_id, file_path, "commit", oid, stars, forks, repo_license, pushed_at,
-                     examiner_version, created_at, content)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                     fingerprint, repo_id, file_path, "commit", oid, stars, forks, repo_license,
+                     pushed_at, examiner_version, created_at, content)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: put_verdict
+insert or replace into verdicts (content_hash, language, quality_score, signals, fingerprint,
+                                 examiner_version)
+values (?, ?, ?, ?, ?, ?);
+
+-- name: verdict_of
+select language, quality_score, signals, fingerprint, examiner_version
+from verdicts where content_hash = ? and language = ?;
+
+-- name: drop_verdicts
+delete from verdicts where content_hash = ?;
 
 -- name: put_added
 insert or replace into contents (content_hash, add_id, newest_id, repo_id, path)
@@ -14,28 +26,32 @@ values (?, ?, ?, ?, ?);
 
 -- name: put_occurrence
 insert into occurrences (repo_id, path, oid, path_class, language, content_hash, reason,
-                         measured, examiner_version)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                         measured, license, own_license, examiner_version)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict (repo_id, path) do update set
     oid = excluded.oid, path_class = excluded.path_class, language = excluded.language,
     content_hash = excluded.content_hash, reason = excluded.reason,
-    measured = excluded.measured, examiner_version = excluded.examiner_version;
+    measured = excluded.measured, license = excluded.license,
+    own_license = excluded.own_license, examiner_version = excluded.examiner_version;
 
 -- name: live_contents
-select content_hash, add_id, newest_id, repo_id, path
-from contents where content_hash in (select value from carray(?));
+select c.content_hash, c.add_id, c.newest_id, c.repo_id, c.path, n.language, n.license, o.license
+from contents c
+join journal n on n.id = c.newest_id
+left join occurrences o on o.repo_id = c.repo_id and o.path = c.path
+where c.content_hash in (select value from carray(?));
 
 -- name: newest_verdict
-select n.content_chars, n.language, n.quality_score, n.signals, n.examiner_version
-from journal n where n.id = ?;
+select content_chars, language, quality_score, signals, fingerprint, examiner_version
+from journal where id = ?;
 
 -- name: older_text
-select content, content_chars, language, quality_score, signals, examiner_version
+select content, content_chars, language, quality_score, signals, fingerprint, examiner_version
 from journal where content_hash = ? and op = 'add' and content is not null
 order by id desc limit 1;
 
 -- name: recorded_hashes
-select path, content_hash from occurrences
+select path, content_hash, license from occurrences
 where repo_id = ? and path in (select value from carray(?)) and content_hash is not null;
 
 -- name: displace
@@ -55,7 +71,7 @@ select content_hash from displaced where repo_id = ? order by content_hash limit
 delete from displaced where repo_id = ? and content_hash = ?;
 
 -- name: places_of
-select o.repo_id, o.path, o.oid, o.language, r.head from occurrences o
+select o.repo_id, o.path, o.oid, o.language, o.license, r.head from occurrences o
 join repositories r on r.id = o.repo_id where o.content_hash = ?;
 
 -- name: standing_of
@@ -74,7 +90,7 @@ update repositories set license = :license, stars = :stars, forks = :forks, push
 where id = :id and not exists (select 1 from occurrences where repo_id = :id);
 
 -- name: lease_of
-select full_name, attempts, lease_owner, lease_epoch, lease_until, head, examined_by
+select full_name, attempts, lease_owner, lease_epoch, lease_until, head, examined_by, license
 from repositories where id = ?;
 
 -- name: has_occurrences
@@ -105,14 +121,16 @@ select id, full_name, location, is_local, state, reason, attempts, file_count,
 from repositories where not :due_only or state in ('due', 'incomplete', 'visiting') order by id;
 
 -- name: known_paths
-select path, oid, path_class, examiner_version, content_hash, reason, measured, language
+select path, oid, path_class, examiner_version, content_hash, reason, measured, language, license,
+       own_license
 from occurrences where repo_id = ? and path in (select value from carray(?));
 
 -- name: known_oids
-select oid, path_class, examiner_version, content_hash, reason, measured, language
+select oid, path_class, examiner_version, content_hash, reason, measured, language, license,
+       own_license
 from occurrences where oid in (select value from carray(?)) and examiner_version = ?
   and (reason is null or reason not in ('unreadable', 'changed while read', 'taken down',
-                                        'submodule', 'symlink', 'too deep'));
+                                        'license', 'submodule', 'symlink', 'too deep'));
 
 -- name: reason_counts
 select reason, count(*) from occurrences where repo_id = ? group by reason;
@@ -126,37 +144,38 @@ delete from occurrences where repo_id = ? and path in (select value from carray(
 -- name: entries
 select j.id, j.op, j.content_hash, j.content, j.content_chars, j.language, j.quality_score,
        j.signals, j.license, j.repo_id, r.full_name, j.file_path, j."commit", j.oid,
-       j.repo_license, j.stars, j.forks, j.pushed_at, j.examiner_version, j.created_at
+       j.repo_license, j.stars, j.forks, j.pushed_at, j.examiner_version, j.created_at,
+       j.fingerprint
 from journal j join repositories r on r.id = j.repo_id
 where j.id > ? order by j.id limit ?;
 
 -- name: live
 select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
        quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
-       examiner_version, created_at
+       examiner_version, created_at, fingerprint
 from live where add_id > :after order by add_id limit :limit;
 
 -- name: live_by_id
 select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
        quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
-       examiner_version, created_at
+       examiner_version, created_at, fingerprint
 from live where add_id in (select value from carray(:ids));
 
 -- name: live_by_hash
 select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
        quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
-       examiner_version, created_at
+       examiner_version, created_at, fingerprint
 from live where content_hash >= :first and content_hash <= :last order by content_hash limit :limit;
 
 -- name: find
 select o.repo_id, r.full_name, o.path, o.oid, o.path_class, o.language, o.content_hash, o.reason,
-       o.measured, o.examiner_version
+       o.measured, o.license, o.own_license, o.examiner_version
 from occurrences o join repositories r on r.id = o.repo_id
 where r.full_name = ? and o.path = ?;
 
 -- name: occurrences
 select o.repo_id, r.full_name, o.path, o.oid, o.path_class, o.language, o.content_hash, o.reason,
-       o.measured, o.examiner_version
+       o.measured, o.license, o.own_license, o.examiner_version
 from occurrences o join repositories r on r.id = o.repo_id
 where o.content_hash = ? order by r.full_name, o.path limit ?;
 
@@ -167,10 +186,15 @@ select state, count(*) from repositories group by state;
 select reason, count(*) from occurrences group by reason;
 
 -- name: takedowns
-select repo, pattern, content_hash from takedowns;
+select repo, pattern, content_hash from takedowns where not is_open;
 
 -- name: take_down
-insert or ignore into takedowns (repo, pattern, content_hash, why, created_at) values (?, ?, ?, ?, ?);
+insert into takedowns (repo, pattern, content_hash, why, created_at) values (?, ?, ?, ?, ?)
+on conflict (content_hash) do update set is_open = 0;
+
+-- name: blank_replaced
+insert or ignore into takedowns (content_hash, why, created_at, is_open)
+values (?, 'replaced by its redacted form', ?, 1);
 
 -- name: taken_places
 select path, content_hash from occurrences where repo_id = ? and path > ? order by path limit ?;
@@ -191,7 +215,8 @@ update occurrences set content_hash = null, reason = 'taken down', measured = nu
 where content_hash = ?;
 
 -- name: blank
-update journal set content = null where content_hash = ? and op = 'add' returning id;
+update journal set content = null, signals = '{}', fingerprint = null
+where content_hash = ? returning id, op;
 
 -- name: drop_content
 delete from contents where content_hash = ?;
@@ -204,11 +229,13 @@ where content_hash > ? and examiner_version <> ? order by content_hash limit ?;
 select path_class, min(path) from occurrences where content_hash = ? group by path_class;
 
 -- name: places_with_class
-select o.repo_id, o.path, o.path_class, o.oid, o.language, r.head from occurrences o
+select o.repo_id, o.path, o.path_class, o.oid, o.language, o.license, o.own_license, r.head
+from occurrences o
 join repositories r on r.id = o.repo_id where o.content_hash = ?;
 
 -- name: keep_place
-update occurrences set language = ?, examiner_version = ? where repo_id = ? and path = ?;
+update occurrences set language = ?, content_hash = ?, license = ?, own_license = ?,
+    examiner_version = ? where repo_id = ? and path = ?;
 
 -- name: doubt_visits
 update repositories set examined_by = null where examined_by <> ?;
