@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from codelupe_daemon.examine.features import BROKEN, TABLE_COLUMNS
 from codelupe_daemon.examine.languages.base import (
     CLOSE,
     CLOSE_BYTES,
@@ -37,10 +36,9 @@ from codelupe_daemon.syntax.blocks import (
     range_mask,
 )
 
-# Carried from line to line. SKIPPED: how deep in an #else; LAST_END: how the line before ended.
-DEPTH, OPEN_QUOTE, SKIPPED, LAST_WIDTH, LAST_END, BALANCE_COLUMNS = range(
-    TABLE_COLUMNS, TABLE_COLUMNS + 6
-)
+# Of a text, at an address of its own: what did not close so far, and what is carried from line to
+# line. SKIPPED: how deep in an #else; LAST_END: how the line before ended.
+BROKEN, DEPTH, OPEN_QUOTE, SKIPPED, LAST_WIDTH, LAST_END, BALANCE_COLUMNS = range(7)
 _FINISHED, _COLON, _OPEN = range(3)
 
 _DOUBLE, _SINGLE, _BACKTICK, _BACKSLASH, _HASH = 34, 39, 96, 92, 35
@@ -90,16 +88,16 @@ def opened_quote(place: np.uint64, first: np.uint64, end: np.uint64, lexis: np.i
     three = load64(place) & _THREE_BYTES
     is_triple = three == _TRIPLE_DOUBLE or three == _TRIPLE_SINGLE
     if lexis & _TRIPLE_FLAG and is_triple and place + U64(3) <= end:
-        return _TRIPLE_QUOTE + byte
+        return np.int64(_TRIPLE_QUOTE + byte)
     before = np.int64(byte_at(place - U64(1))) if place > first else 0
     if byte == _SINGLE:
         # In text between tags an apostrophe follows a letter, a string never does.
         is_word = lexis & _REGEX_FLAG != 0 and 97 <= (before | 32) <= 122
-        return 0 if is_word or lexis & _SINGLE_FLAG == 0 else byte
+        return np.int64(0 if is_word or lexis & _SINGLE_FLAG == 0 else byte)
     if lexis & _RAW_HASH_FLAG and before == _HASH:
-        return _RAW_HASH_QUOTE
+        return np.int64(_RAW_HASH_QUOTE)
     if lexis & _RAW_BRACKET_FLAG and before == 82 and place + U64(1) < end:
-        return _RAW_BRACKET_QUOTE if byte_at(place + U64(1)) == 40 else byte
+        return np.int64(_RAW_BRACKET_QUOTE if byte_at(place + U64(1)) == 40 else byte)
     return byte
 
 
@@ -141,9 +139,9 @@ def after_pattern(place: np.uint64, first: np.uint64, end: np.uint64) -> np.uint
 
 
 @njit(**JIT)
-def read_marks(first: np.uint64, tail: np.uint64, marks: np.uint64, row: np.uint64) -> np.uint64:
+def read_marks(first: np.uint64, tail: np.uint64, marks: np.uint64, state: np.uint64) -> np.uint64:
     """Follow strings and brackets through a line; the end of its code."""
-    lexis, quote = get(marks, LEXIS), get(row, OPEN_QUOTE)
+    lexis, quote = get(marks, LEXIS), get(state, OPEN_QUOTE)
     comment = np.uint8(get(marks, LINE_1) & 255)
     raw_backtick = lexis & _RAW_BACKTICK_FLAG != 0
     end, at, i = tail, first, first
@@ -196,20 +194,20 @@ def read_marks(first: np.uint64, tail: np.uint64, marks: np.uint64, row: np.uint
         i += U64(64)
     ends_here = quote == _SINGLE or (quote == _DOUBLE and lexis & _DOUBLE_LINES == 0)
     if ends_here and byte_at(tail - U64(1)) != _BACKSLASH:
-        add(row, BROKEN, 1)
+        add(state, BROKEN, 1)
         quote = np.int64(0)
-    put(row, OPEN_QUOTE, quote)
-    add(row, DEPTH, depth)
+    put(state, OPEN_QUOTE, quote)
+    add(state, DEPTH, depth)
     return last_visible(first, end)
 
 
 @njit(**INLINE)
 def count_brackets(
-    first: np.uint64, tail: np.uint64, marks: np.uint64, row: np.uint64
+    first: np.uint64, tail: np.uint64, marks: np.uint64, state: np.uint64
 ) -> np.uint64:
     """Count the brackets of a line of code; where its code ends."""
-    if get(row, OPEN_QUOTE) != 0:
-        return read_marks(first, tail, marks, row)
+    if get(state, OPEN_QUOTE) != 0:
+        return read_marks(first, tail, marks, state)
     comment = np.uint8(get(marks, LINE_1) & 255)
     depth = np.int64(0)
     at = first
@@ -218,56 +216,62 @@ def count_brackets(
         marked = equal_mask(at, _DOUBLE) | equal_mask(at, _SINGLE)
         marked |= equal_mask(at, _BACKTICK) | equal_mask(at, comment)
         if marked & keep != U64(0):
-            return read_marks(first, tail, marks, row)
+            return read_marks(first, tail, marks, state)
         depth += np.int64(count_bits(opening(at) & keep)) - np.int64(count_bits(closing(at) & keep))
         at += U64(64)
-    add(row, DEPTH, depth)
+    add(state, DEPTH, depth)
     return tail
 
 
 @njit(**JIT)
-def is_left_out(first: np.uint64, tail: np.uint64, row: np.uint64) -> bool:
+def is_left_out(first: np.uint64, tail: np.uint64, state: np.uint64) -> bool:
     """Whether a line belongs to a branch of the preprocessor that is not read, or directs it."""
     if byte_at(first) != _HASH:
-        return get(row, SKIPPED) != 0
+        return get(state, SKIPPED) != 0
     at = first_visible(first + U64(1), tail)
     if at + U64(2) > tail:
         return True
     one, two = byte_at(at), byte_at(at + U64(1))
-    skipped = get(row, SKIPPED)
+    skipped = get(state, SKIPPED)
     if one == 105 and two == 102:  # if
-        add(row, SKIPPED, skipped > 0)
+        add(state, SKIPPED, skipped > 0)
     elif one == 101 and two == 108:  # else, elif
-        put(row, SKIPPED, max(skipped, 1))
+        put(state, SKIPPED, max(skipped, 1))
     elif one == 101 and two == 110:  # endif
-        put(row, SKIPPED, max(skipped - 1, 0))
+        put(state, SKIPPED, max(skipped - 1, 0))
     return skipped != 0 or one != 100  # define is read
 
 
 @njit(**INLINE)
 def read_line(
-    first: np.uint64, tail: np.uint64, width: np.int64, marks: np.uint64, row: np.uint64
+    first: np.uint64, tail: np.uint64, width: np.int64, marks: np.uint64, state: np.uint64
 ) -> np.uint64:
     """Follow a line that is no comment, `width` columns deep; where its code ends."""
     lexis = get(marks, LEXIS)
-    if lexis == 0 or (lexis & _DIRECTIVES != 0 and is_left_out(first, tail, row)):
+    if lexis == 0 or (lexis & _DIRECTIVES != 0 and is_left_out(first, tail, state)):
         return tail
     if lexis & _INDENTATION == 0:
-        return count_brackets(first, tail, marks, row)
-    if get(row, LAST_END) != _OPEN:
-        deeper = width > get(row, LAST_WIDTH)
-        add(row, BROKEN, deeper != (get(row, LAST_END) == _COLON))
-        put(row, LAST_WIDTH, width)
-    end = count_brackets(first, tail, marks, row)
-    if get(row, DEPTH) > 0 or get(row, OPEN_QUOTE) != 0 or byte_at(end - U64(1)) == _BACKSLASH:
-        put(row, LAST_END, _OPEN)
+        return count_brackets(first, tail, marks, state)
+    if get(state, LAST_END) != _OPEN:
+        deeper = width > get(state, LAST_WIDTH)
+        add(state, BROKEN, deeper != (get(state, LAST_END) == _COLON))
+        put(state, LAST_WIDTH, width)
+    end = count_brackets(first, tail, marks, state)
+    if get(state, DEPTH) > 0 or get(state, OPEN_QUOTE) != 0 or byte_at(end - U64(1)) == _BACKSLASH:
+        put(state, LAST_END, _OPEN)
     else:
-        put(row, LAST_END, _COLON if byte_at(end - U64(1)) == 58 else _FINISHED)
+        put(state, LAST_END, _COLON if byte_at(end - U64(1)) == 58 else _FINISHED)
     return end
 
 
-@njit(**JIT)
-def end_text(row: np.uint64) -> None:
-    """Count what is still open at the end."""
-    add(row, BROKEN, abs(get(row, DEPTH)) + np.int64(get(row, OPEN_QUOTE) != 0))
-    add(row, BROKEN, get(row, LAST_END) == _COLON)
+@njit(**INLINE)
+def is_inside_text(state: np.uint64) -> bool:
+    """Whether a string of several lines is open."""
+    return get(state, OPEN_QUOTE) != 0
+
+
+@njit(**INLINE)
+def broken_at_end(state: np.uint64) -> np.int64:
+    """What did not close in the text, with what is still open at its end."""
+    left_open = abs(get(state, DEPTH)) + (get(state, OPEN_QUOTE) != 0)
+    return get(state, BROKEN) + left_open + (get(state, LAST_END) == _COLON)

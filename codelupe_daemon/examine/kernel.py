@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from codelupe_daemon.examine.balance import BALANCE_COLUMNS, OPEN_QUOTE, end_text, read_line
+from codelupe_daemon.examine.balance import (
+    BALANCE_COLUMNS,
+    broken_at_end,
+    is_inside_text,
+    read_line,
+)
 from codelupe_daemon.examine.features import (
     ALNUM,
     BACKSLASHES,
@@ -48,6 +53,7 @@ from codelupe_daemon.examine.features import (
     SHORT_NAMES,
     SNAKE,
     SWALLOWED,
+    TABLE_COLUMNS,
     TODOS,
     VISIBLE,
     WORDS,
@@ -117,18 +123,17 @@ _DANGER, _DANGER_CALL, _DEFINITION = int(Word.DANGER), int(Word.DANGER_CALL), in
 _SMELL, _SMELL_CALL = int(Word.SMELL), int(Word.SMELL_CALL)
 _CONTROL = sum(1 << word for word in (Word.BRANCH, Word.LOOP, Word.JUMP, Word.ERROR, Word.HANDLER))
 _HANDLER, _TESTED_ERROR = 1 << Word.HANDLER, 1 << Word.ERROR | 1 << Word.BRANCH
-_PASS, _DOTS, _EMPTY, _EMPTY_WIDE = (
-    U64(int.from_bytes(text, "little")) for text in (b"pass", b"...", b"{}", b"{ }")
-)
+_PASS, _DOTS = (U64(int.from_bytes(text, "little")) for text in (b"pass", b"..."))
 
 # Carried from line to line, in columns after the measures. AFTER_COMMENT: the line before
 # explains what follows; AFTER_COLON: a docstring may follow; PENDING: a head without its brace, 2
 # if it is explained; AFTER_HANDLER: the line before began what happens after an error.
 STATE, QUOTE, AFTER_COMMENT, AFTER_COLON, PENDING, AFTER_HANDLER, LAST_DEFINITION = range(
-    BALANCE_COLUMNS, BALANCE_COLUMNS + 7
+    TABLE_COLUMNS, TABLE_COLUMNS + 7
 )
 # Of the text's table of lines: its address, its slots, and the text's stamp.
-SEEN, SEEN_SLOTS, STAMP, ROW_COLUMNS = range(BALANCE_COLUMNS + 7, BALANCE_COLUMNS + 11)
+SEEN, SEEN_SLOTS, STAMP, BALANCE = range(TABLE_COLUMNS + 7, TABLE_COLUMNS + 11)
+ROW_COLUMNS = BALANCE + BALANCE_COLUMNS
 _CODE, _COMMENT, _STRING = range(3)
 
 
@@ -338,6 +343,12 @@ def is_braced(at: np.uint64, end: np.uint64) -> bool:
 
 
 @njit(**INLINE)
+def balance_of(row: np.uint64) -> np.uint64:
+    """The address of what `balance` keeps of a text."""
+    return row + U64(8 * BALANCE)
+
+
+@njit(**INLINE)
 def measure_shape(at: np.uint64, stop: np.uint64, row: np.uint64) -> None:
     """What is counted of every line."""
     add(row, LINES, 1)
@@ -400,8 +411,14 @@ def end_definition(row: np.uint64) -> None:
 @njit(**JIT)
 def is_empty_handler(first: np.uint64, end: np.uint64) -> bool:
     """Whether a line with a word for handling does that and nothing in one line."""
-    if find(first, end, _EMPTY, 2) < end or find(first, end, _EMPTY_WIDE, 3) < end:
-        return True
+    last = end
+    while last > first + U64(4) and (
+        byte_at(last - U64(1)) == 41 or byte_at(last - U64(1)) == 44 or byte_at(last - U64(1)) == 59
+    ):
+        last -= U64(1)
+    if byte_at(last - U64(1)) == 125:
+        inner = last_visible(first, last - U64(1))
+        return bool(inner > first and byte_at(inner - U64(1)) == 123)
     return bool(end - first > U64(6) and find(end - U64(5), end, _PASS, 4) == end - U64(4))
 
 
@@ -491,8 +508,9 @@ def measure_line(
         quoted = get(marks, TRIPLE) != 0 and not begins_with(
             first_bytes(first, stop), marks, LINE_1
         )
-        if quoted or get(row, OPEN_QUOTE) != 0:
-            read_line(first, last_visible(first, stop), columns(at, first), marks, row)
+        if quoted or is_inside_text(balance_of(row)):
+            tail, width = last_visible(first, stop), columns(at, first)
+            read_line(first, tail, width, marks, balance_of(row))
         return
     add(row, CODE, 1)
     tail = last_visible(first, stop)
@@ -501,7 +519,7 @@ def measure_line(
         row, DUPLICATES, duplicates(first, tail, seen_before, get(row, SEEN_SLOTS), get(row, STAMP))
     )
     width = columns(at, first)
-    end = read_line(first, tail, width, marks, row)
+    end = read_line(first, tail, width, marks, balance_of(row))
     if state == _STRING:
         count_alnum(first, stop, row)
         return
@@ -549,5 +567,4 @@ def measure_texts(
             measure_line(at, stop, mark, word, row)
             at = stop + U64(1)
         end_definition(row)
-        end_text(row)
-        add(row, BROKEN, get(row, STATE) == _COMMENT)
+        put(row, BROKEN, broken_at_end(balance_of(row)) + (get(row, STATE) == _COMMENT))

@@ -13,10 +13,11 @@ ANALYSER = Analyser(
         Word.BRANCH: "if else match",
         Word.LOOP: "for while loop",
         Word.JUMP: "return break continue",
-        Word.ERROR: "Err Result anyhow thiserror",
+        Word.ERROR: "Result anyhow thiserror",
         Word.IMPORT: "use mod extern crate",
         Word.OTHER: "let mut pub self Self const static ref move async await dyn where as in type "
         "true false super usize u8 u32 u64 i32 i64 bool str",
+        Word.HANDLER: "Err",
         Word.IDIOM: "Ok Some None Option unwrap_or unwrap_or_else ok_or ok_or_else map_err "
         "and_then iter into_iter collect filter_map map derive Default From Into AsRef "
         "Iterator Cow Arc Vec Debug Clone cfg test inline must_use",
