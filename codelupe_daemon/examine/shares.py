@@ -40,7 +40,7 @@ def _word(text: bytes) -> np.uint64:
 
 
 _TODO, _FIXME = _word(b"todo"), _word(b"fixme")
-_YOUR_COD, _CODE_HER = _word(b"your cod"), _word(b"code her")
+_YOUR_COD, _ODE_HERE = _word(b"your cod"), _word(b"ode here")
 _PASS, _PRINT, _IMPORT, _FROM = _word(b"pass"), _word(b"print"), _word(b"import"), _word(b"from")
 _FOUR, _FIVE = _word(b"\xff" * 4), _word(b"\xff" * 5)
 
@@ -112,16 +112,31 @@ def lower(at: np.uint64) -> np.uint64:
 
 
 @njit(**INLINE)
+def is_name_byte(byte: np.uint8) -> bool:
+    folded = np.int64(byte) | 32
+    return 97 <= folded <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128
+
+
+@njit(**INLINE)
+def is_word(start: np.uint64, stop: np.uint64, at: np.uint64, end: np.uint64) -> bool:
+    """Whether start..stop lies in at..end with no name going on before or after it."""
+    if start < at or stop > end or (start > at and is_name_byte(byte_at(start - U64(1)))):
+        return False
+    return stop == end or not is_name_byte(byte_at(stop))
+
+
+@njit(**INLINE)
 def is_todo_near(place: np.uint64, at: np.uint64, end: np.uint64) -> bool:
     """Whether the "od" or "xm" at `place` is that of "todo", "your code here" or "fixme"."""
-    back = place - at
-    if back >= U64(1) and place + U64(3) <= end and lower(place - U64(1)) & _FOUR == _TODO:
+    after = place + U64(3)
+    one, two, six = place - U64(1), place - U64(2), place - U64(6)
+    if lower(one) & _FOUR == _TODO and is_word(one, after, at, end):
         return True
-    if back >= U64(2) and place + U64(3) <= end and lower(place - U64(2)) & _FIVE == _FIXME:
+    if lower(two) & _FIVE == _FIXME and is_word(two, after, at, end):
         return True
-    if back < U64(6) or place + U64(8) > end:
+    if lower(place) != _ODE_HERE or not is_word(six, place + U64(8), at, end):
         return False
-    return lower(place - U64(6)) == _YOUR_COD and lower(place - U64(1)) == _CODE_HER
+    return lower(six) == _YOUR_COD
 
 
 @njit(**INLINE)
@@ -138,12 +153,6 @@ def is_todo(at: np.uint64, end: np.uint64) -> bool:
             pair &= pair - U64(1)
         i += U64(63)
     return False
-
-
-@njit(**INLINE)
-def is_name_byte(byte: np.uint8) -> bool:
-    folded = np.int64(byte) | 32
-    return 97 <= folded <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128
 
 
 @njit(**INLINE)

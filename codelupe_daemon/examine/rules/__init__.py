@@ -10,6 +10,7 @@ from codelupe_daemon.examine.rules import (
     configuration,
     data,
     generated,
+    limits,
     minified,
     test_fixture,
     vendored,
@@ -23,4 +24,4 @@ PATH_RULES = (
     configuration.RULE,
     binary.RULE,
 )
-CONTENT_RULES = (generated.RULE, minified.RULE, data.RULE)
+CONTENT_RULES = (generated.RULE, minified.RULE, data.RULE, *limits.RULES)
