@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.builders import LENIENT
+
 
 @pytest.fixture(scope="session", autouse=True)
 def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -21,6 +23,8 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("HOME", str(home))
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        for setting, value in LENIENT.items():
+            patch.setenv(f"CODELUPE_{setting.upper()}", str(value))
         for who in ("AUTHOR", "COMMITTER"):
             patch.setenv(f"GIT_{who}_NAME", "Ada")
             patch.setenv(f"GIT_{who}_EMAIL", "ada@example.org")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,12 +23,14 @@ from codelupe_daemon.pipeline import Pipeline, PipelineLimits
 from codelupe_daemon.quarantine import QuarantinedExaminer
 from codelupe_daemon.tally import Tally
 from tests import builders
+from tests.builders import LENIENT
 
 CODE = b"def area(width, height):\n    return width * height\n\n\n" * 2
 OTHER = CODE.replace(b"area", b"perimeter")
 SHARED = b"function area(width, height) {\n  return width * height;\n}\n" * 2
 LINK = b"where/the/link/leads.py"
-ANY, STRICT = ExamineSettings(), ExamineSettings(min_file_chars=10_000)
+ANY = ExamineSettings(**LENIENT)  # type: ignore[arg-type]
+STRICT = replace(ANY, min_file_chars=10_000)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from codelupe_daemon.examine import Examined, Examiner, ExamineSettings
 from codelupe_daemon.model import Wanted
+from tests.builders import LENIENT
 
 MIB = 1 << 20
 
@@ -22,7 +23,7 @@ def pack(buffer: memoryview, offsets: Sequence[int], sizes: Sequence[int]) -> li
 
 @cache
 def examiner(settings: ExamineSettings | None = None) -> Examiner:
-    return Examiner(settings or ExamineSettings(), pack)
+    return Examiner(settings or ExamineSettings(**LENIENT), pack)  # type: ignore[arg-type]
 
 
 def examine_batch(
