@@ -61,6 +61,18 @@ class Settings(BaseSettings):
     max_backslash_share: Share = 0.1
     max_number_share: Share = 0.7
     min_table_words: Count = 500
+    min_lines: Annotated[int, Field(ge=0)] = 10
+    max_lines: Count = 100_000
+    min_mean_line_chars: Annotated[int, Field(ge=0)] = 5
+    min_letter_share: Share = 0.5
+    max_digit_share: Share = 0.2
+    max_blank_share: Share = 0.5
+    max_comment_share: Share = 0.8
+    max_duplicate_share: Share = 0.7
+    max_todo_share: Share = 0.01
+    max_pass_share: Share = 0.05
+    max_import_share: Share = 0.3
+    max_print_share: Share = 0.4
 
     max_files: Count = 2_000_000
     max_depth: Count = 256

@@ -113,8 +113,8 @@ def lower(at: np.uint64) -> np.uint64:
 
 @njit(**INLINE)
 def is_name_byte(byte: np.uint8) -> bool:
-    folded = np.int64(byte) | 32
-    return 97 <= folded <= 122 or 48 <= byte <= 57 or byte == 95 or byte >= 128
+    code = int(byte)
+    return 97 <= (code | 32) <= 122 or 48 <= code <= 57 or code == 95 or code >= 128
 
 
 @njit(**INLINE)
