@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -18,12 +18,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from codelupe_daemon import spdx
 from codelupe_daemon.errors import UsageError
 
 SETTINGS_FILE = Path("/etc/codelupe/codelupe.toml")
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+SecretPolicy = Literal["reject", "redact", "redact_comments", "keep"]
 
 
 def default_store() -> str:
@@ -74,6 +76,14 @@ class Settings(BaseSettings):
     max_import_share: Share = 0.3
     max_print_share: Share = 0.4
 
+    licenses: str = "any"
+    private_keys: SecretPolicy = "redact"
+    provider_tokens: SecretPolicy = "redact"
+    url_passwords: SecretPolicy = "redact"
+    assigned_secrets: SecretPolicy = "redact"
+    emails: SecretPolicy = "redact_comments"
+    ip_addresses: SecretPolicy = "keep"
+
     max_files: Count = 2_000_000
     max_depth: Count = 256
     max_repo_bytes: Count = 4 << 30
@@ -88,6 +98,12 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return [name.strip() for name in value.split(",") if name.strip()]
+
+    @field_validator("licenses")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        spdx.accepts(value)
+        return value
 
     @property
     def store_path(self) -> Path:

@@ -17,6 +17,7 @@ import numpy as np
 
 from codelupe_daemon.examine import text
 from codelupe_daemon.examine.blobs import Integers, LeftOut, Texts, alone, irregular, scan
+from codelupe_daemon.examine.facts import with_facts
 from codelupe_daemon.examine.features import HEAD_BYTES, Batch
 from codelupe_daemon.examine.fingerprint import fingerprints
 from codelupe_daemon.examine.kernel import ROW_COLUMNS, measure_texts
@@ -27,6 +28,7 @@ from codelupe_daemon.examine.modeline import SIDE_BYTES, may_have_modelines
 from codelupe_daemon.examine.paths import PathClass, PathJudge, read_class
 from codelupe_daemon.examine.rules import CONTENT_RULES
 from codelupe_daemon.examine.rules.base import ContentRule
+from codelupe_daemon.examine.secrets import Finding, Policy, Secrets, count, redact
 from codelupe_daemon.examine.settings import ExamineSettings, fingerprint
 from codelupe_daemon.examine.signals import rate
 from codelupe_daemon.examine.surroundings import Surroundings, Within
@@ -94,6 +96,8 @@ class Examiner:
         self.version = f"{VERSION}.{fingerprint(settings)}"
         self.accepts = accepts(settings.licenses)
         self._paths = PathJudge(settings.languages)
+        self._policies = settings.secrets.by_kind()
+        self._secrets = Secrets(settings.secrets)
         self._settings = settings
         self._classes: dict[str, _Class] = {}
         self._pack = pack
@@ -167,7 +171,7 @@ class Examiner:
             *(kinds, MARKS, WORDS, table),
         )
         self._apply_rules(batch, np.flatnonzero(kinds >= 0).tolist(), table)
-        redacted: dict[int, Examined] = {}
+        redacted = {} if is_redacted else self._redacted(batch)
         kept = [i for i in batch.left_in(range(len(wanted))) if i not in redacted]
         examined = redacted | self._kept(batch, kept, table, is_redacted=is_redacted)
         return [
@@ -242,6 +246,29 @@ class Examiner:
         """Whether an attribute says that no program wrote the file, whatever the text says."""
         return reason is Reason.GENERATED and batch.classes[i].path.attribute.generated is False
 
+    def _redacted(self, batch: _Judging) -> dict[int, Examined]:
+        """Texts with something to redact, judged in their new form; some are left out instead."""
+        items = batch.left_in(range(len(batch.wanted)))
+        find = partial(self._find_secrets, batch)
+        examined = {}
+        for i, findings in batch.each("secrets", items, find).items():
+            rejected = [one for one in findings if self._policies[one.kind] is Policy.REJECT]
+            if rejected:
+                batch.left_out[i] = (Reason.SECRET, float(len(rejected)))
+            elif findings:
+                wanted = batch.wanted[i]._replace(language=batch.languages[i])
+                new = redact(batch.texts.whole(i), findings)
+                examined[i] = self._again(wanted, new, is_redacted=True)
+        return examined
+
+    def _find_secrets(self, batch: _Judging, items: list[int]) -> list[list[Finding]]:
+        texts = batch.texts
+        languages = [batch.languages[i] for i in items]
+        found = self._secrets.find(
+            texts.buffer, texts.offsets[items], texts.sizes[items], languages
+        )
+        return [found.get(k, []) for k in range(len(items))]
+
     # -- what is kept ---------------------------------------------------------------------------
 
     def _kept(
@@ -269,6 +296,8 @@ class Examiner:
         examined = {}
         for k, i in enumerate(kept):
             score, signals = rated[i]
+            redactions = count(texts.whole(i)) if is_redacted else {}
+            signals = with_facts(signals, b"", redactions, headers[i].copyright_bytes, None)
             language, start = batch.languages[i] or "", int(offsets[i])
             digest = blake2b(
                 texts.buffer[start : start + int(sizes[i])], digest_size=HASH_BYTES

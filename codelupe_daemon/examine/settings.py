@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 import orjson
 import xxhash
 
+from codelupe_daemon.examine.secrets import Policy, SecretPolicies
+
 
 @dataclass(frozen=True, slots=True)
 class ExamineSettings:
@@ -46,8 +48,26 @@ class ExamineSettings:
     max_print_share: float = 0.4
     licenses: str = "any"
     """`any`, `permissive`, or SPDX ids separated by commas."""
+    private_keys: str = "redact"
+    """What is done about each kind of secret: a `secrets.Policy`."""
+    provider_tokens: str = "redact"
+    url_passwords: str = "redact"
+    assigned_secrets: str = "redact"
+    emails: str = "redact_comments"
+    ip_addresses: str = "keep"
     max_depth: int = 256
     """Kept by whoever lists the files; here it is part of what a verdict depends on."""
+
+    @property
+    def secrets(self) -> SecretPolicies:
+        return SecretPolicies(
+            private_key=Policy(self.private_keys),
+            token=Policy(self.provider_tokens),
+            url_password=Policy(self.url_passwords),
+            secret=Policy(self.assigned_secrets),
+            email=Policy(self.emails),
+            ip_address=Policy(self.ip_addresses),
+        )
 
 
 def fingerprint(settings: ExamineSettings) -> str:
