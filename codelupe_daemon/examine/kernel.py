@@ -478,6 +478,18 @@ def count_header(size: np.uint64, row: np.uint64) -> None:
 
 
 @njit(**INLINE)
+def measure_comment(at: np.uint64, first: np.uint64, stop: np.uint64, row: np.uint64) -> None:
+    if get(row, CODE) == 0 and get(row, HEADER_LINES) == get(row, COMMENT):
+        count_header(stop - at, row)
+    add(row, COMMENT, 1)
+    put(row, AFTER_COMMENT, 1)
+    put(row, AFTER_HANDLER, 0)
+    count_alnum(first, stop, row)
+    add(row, COMMENT_BYTES, np.int64(stop - at) + 1)
+    add(row, TODOS, is_todo(first, stop))
+
+
+@njit(**INLINE)
 def measure_line(
     at: np.uint64, stop: np.uint64,
     marks: np.uint64, words: np.uint64, row: np.uint64,
@@ -497,18 +509,12 @@ def measure_line(
     else:
         comment = is_comment(first, stop, marks, row)
     if comment:
-        if get(row, CODE) == 0 and get(row, HEADER_LINES) == get(row, COMMENT):
-            count_header(stop - at, row)
-        add(row, COMMENT, 1)
-        put(row, AFTER_COMMENT, 1)
-        count_alnum(first, stop, row)
-        add(row, COMMENT_BYTES, np.int64(stop - at) + 1)
-        add(row, TODOS, is_todo(first, stop))
-        put(row, AFTER_HANDLER, 0)
-        quoted = get(marks, TRIPLE) != 0 and not begins_with(
-            first_bytes(first, stop), marks, LINE_1
-        )
-        if quoted or is_inside_text(balance_of(row)):
+        measure_comment(at, first, stop, row)
+        # Strings that stand alone, and code behind a comment, have quotes and brackets.
+        head = first_bytes(first, stop)
+        mixed = get(marks, TRIPLE) != 0 and not begins_with(head, marks, LINE_1)
+        mixed |= state == _CODE and begins_with(head, marks, OPEN)
+        if mixed or is_inside_text(balance_of(row)):
             tail, width = last_visible(first, stop), columns(at, first)
             read_line(first, tail, width, marks, balance_of(row))
         return
