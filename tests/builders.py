@@ -15,8 +15,9 @@ from pathlib import Path
 
 FULL = os.environ.get("CODELUPE_TEST_FULL") == "1"
 LENIENT = {
-    "min_lines": 0, "min_mean_line_chars": 0, "max_duplicate_share": 1.0, "max_pass_share": 1.0,
-    "max_import_share": 1.0, "max_print_share": 1.0,
+    "min_lines": 0, "min_mean_line_chars": 0, "min_letter_share": 0.0, "max_digit_share": 1.0,
+    "max_blank_share": 1.0, "max_comment_share": 1.0, "max_duplicate_share": 1.0,
+    "max_todo_share": 1.0, "max_pass_share": 1.0, "max_import_share": 1.0, "max_print_share": 1.0,
 }  # fmt: skip
 """Settings under which the few lines that a test writes are files worth keeping."""
 FILE, LINK, SUBMODULE = "100644", "120000", "160000"

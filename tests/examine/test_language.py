@@ -85,7 +85,7 @@ def test_every_language_of_the_tables_is_known() -> None:
 
 
 def test_only_wanted_languages_pass() -> None:
-    settings = ExamineSettings(languages=frozenset({"PYTHON", "c++"}))
+    settings = ExamineSettings(languages=frozenset({"PYTHON", "c++"}), min_lines=0)
     wanted = examiner(settings)
     assert wanted.path_verdict("a.py").reason is None
     assert wanted.path_verdict("a.go")[1:3] == ("Go", Reason.NOT_CODE)
