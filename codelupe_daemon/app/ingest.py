@@ -47,19 +47,25 @@ async def ingest(
 
 
 async def reexamine(settings: Settings, tally: Tally) -> dict[str, int]:
-    """Judge again what other rules or settings judged; how much of what there was to do."""
+    """Judge again what other rules or settings judged; how much of what there was to do.
+
+    Recorded texts come from the journal; files that were left out are read again, local ones now.
+    """
     async with journal(settings) as store:
         examiner = Examiner(_part_of(settings, ExamineSettings), store.pack)
         judged, recorded = await _rejudge(store, examiner)
         marked = await store.mark_due(examiner.version)
         local = [_as_repo(row) for row in marked if row.is_local]
+        waiting = [files for row, files in marked.items() if not row.is_local]
         tally.sources = len(local)
         await _run(settings, store, local, tally, consumers=True)
     return {
         "texts": judged,
         **{str(op): rows for op, rows in recorded.ops.items()},
+        "left out files": sum(marked.values()),
         "repositories visited": len(local),
-        "repositories due": len(marked) - len(local),
+        "repositories due": len(waiting),
+        "files due": sum(waiting),
     }
 
 

@@ -287,8 +287,8 @@ class Journal(ABC):
         """
 
     @abstractmethod
-    async def mark_due(self, examiner_version: str) -> list[RepositoryRow]:
-        """Make repositories due whose left-out files another examiner version judged."""
+    async def mark_due(self, examiner_version: str) -> dict[RepositoryRow, int]:
+        """Make repositories due whose left-out files another examiner version judged; how many."""
 
     @abstractmethod
     async def record_export(self, export: ExportRow) -> None: ...

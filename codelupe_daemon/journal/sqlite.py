@@ -270,11 +270,12 @@ class SqliteJournal(Journal):
             partial(writing.rejudge, rejudged=rejudged, version=examiner_version, accepts=accepts)
         )
 
-    async def mark_due(self, examiner_version: str) -> list[RepositoryRow]:
-        def work(cx: apsw.Connection) -> list[RepositoryRow]:
-            ids = {row[0] for row in query(cx, "left_out_by_others", (examiner_version,))}
-            run_many(cx, "make_due", ((int(time.time()), repo_id) for repo_id in ids))
-            return [row for row in reading.repositories(cx, due_only=True) if row.id in ids]
+    async def mark_due(self, examiner_version: str) -> dict[RepositoryRow, int]:
+        def work(cx: apsw.Connection) -> dict[RepositoryRow, int]:
+            files = dict(query(cx, "left_out_by_others", (examiner_version,)))
+            run_many(cx, "make_due", ((int(time.time()), repo_id) for repo_id in files))
+            due = reading.repositories(cx, due_only=True)
+            return {row: files[row.id] for row in due if row.id in files}
 
         return await self._write(work)
 

@@ -138,16 +138,18 @@ async def test_left_out_files_make_their_repository_due(journal: Journal, ingest
     await newer.complete("a/new", {"a.py": Reason.MINIFIED})
     assert await journal.repositories(due_only=True) == []
     due = await journal.mark_due(NEW)
-    assert [(row.full_name, row.state) for row in due] == [("a/left-out", "due")]
-    assert await journal.repositories(due_only=True) == due
+    assert [(row.full_name, row.state, files) for row, files in due.items()] == [
+        ("a/left-out", "due", 1)
+    ]
+    assert await journal.repositories(due_only=True) == list(due)
     await newer.complete("a/left-out", {"a.py": Reason.MINIFIED, "b.py": B})
-    assert await journal.mark_due(NEW) == []
+    assert await journal.mark_due(NEW) == {}
 
 
 async def test_a_takedown_makes_nobody_due(journal: Journal, ingest: Ingest) -> None:
     await ingest.complete("a/a", {"a.py": A})
     await journal.forget_places("a/a", None)
-    assert await journal.mark_due(NEW) == []
+    assert await journal.mark_due(NEW) == {}
 
 
 async def test_counts(journal: Journal, ingest: Ingest) -> None:

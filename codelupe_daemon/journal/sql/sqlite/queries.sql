@@ -241,9 +241,10 @@ update occurrences set language = ?, content_hash = ?, license = ?, own_license 
 update repositories set examined_by = null where examined_by <> ?;
 
 -- name: left_out_by_others
-select distinct repo_id from occurrences
+select repo_id, count(*) from occurrences
 where content_hash is null and examiner_version <> ?
-  and reason not in ('submodule', 'symlink', 'taken down');
+  and reason not in ('submodule', 'symlink', 'taken down')
+group by repo_id;
 
 -- name: make_due
 update repositories set state = 'due', due_at = ? where id = ? and state <> 'visiting';
