@@ -32,7 +32,7 @@ HASH_COMMENTS = frozenset({".py", ".pyi", ".sh", ".rb", ".pl", ".yml", ".yaml", 
 
 
 class Package(NamedTuple):
-    """A package of a registry (`pypi`, `npm`, `cargo`, `go`, `maven`) at one version."""
+    """A package of a registry (`pypi`, `npm`, `cargo`, `go`, `maven`, `debian`) at one version."""
 
     registry: str
     name: str
@@ -124,12 +124,37 @@ def _from_maven(package: Package, scratch: Path) -> Path:
     return _only(scratch.glob("*.jar"), package)
 
 
+def _from_debian(package: Package, scratch: Path) -> Path:
+    """The upstream archive of a source package, by the machine's own sources of packages."""
+    state = scratch.parent / "apt"
+    config = state / "apt.conf"
+    if not config.exists():
+        for folder in ("lists/partial", "cache/archives/partial"):
+            (state / folder).mkdir(parents=True, exist_ok=True)
+        machine = Path("/etc/apt/sources.list.d").glob("*.sources")
+        sources = "\n".join(path.read_text() for path in machine)
+        (state / "all.sources").write_text(sources.replace("Types: deb\n", "Types: deb-src\n"))
+        part = state / "apt.conf.part"
+        part.write_text(
+            f'Dir::State::Lists "{state}/lists";\nDir::Cache "{state}/cache";\n'
+            f'Dir::Etc::SourceList "{state}/all.sources";\nDir::Etc::SourceParts "-";\n'
+            'APT::Sandbox::User "root";\n'
+        )
+        _call(["apt-get", "-qq", "-c", str(part), "update"], scratch)
+        part.rename(config)
+    wanted = f"{package.name}={package.version}"
+    _call(["apt-get", "-qq", "-c", str(config), "source", "--download-only", "--tar-only", wanted], scratch)
+    archives = sorted(scratch.glob("*.tar.*"), key=lambda path: ".debian." in path.name)
+    return _only(iter([path for path in archives if path.suffix != ".asc"]), package)
+
+
 CLIENTS: dict[str, Callable[[Package, Path], Path]] = {
     "pypi": _from_pypi,
     "npm": _from_npm,
     "cargo": _from_cargo,
     "go": _from_go,
     "maven": _from_maven,
+    "debian": _from_debian,
 }
 
 

@@ -25,7 +25,7 @@ FILE_NAME = ".gitattributes"
 _MACRO = b"[attr]"
 _BLANK = b" \t\r\n"
 _PREFIX = b"linguist-"
-_NAME = re.compile(rb"(?!-|builtin_)[-A-Za-z0-9_.]+")
+_NAME = re.compile(rb"(?!-)[-A-Za-z0-9_.]+")
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\(?:[abfnrtv"\\]|[0-3][0-7]{2}))*)"')
 _ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)", re.DOTALL)
 _ESCAPES = dict(zip(b'abfnrtv"\\', b'\a\b\f\n\r\t\v"\\', strict=True))
@@ -147,32 +147,36 @@ def _lines(text: bytes) -> Iterator[bytes]:
 def _macros(root: bytes) -> Iterator[tuple[bytes, list[tuple[bytes, Value]]]]:
     """Macros may be defined in the root's file only, and hold wherever they are used."""
     for line in _lines(root):
-        if line.startswith(_MACRO) and line[len(_MACRO) :].strip(_BLANK):
-            name, _, rest = _split(line[len(_MACRO) :].lstrip(_BLANK))
+        pattern, rest = _pattern_of(line)
+        if _is_macro(pattern):
+            name, _ = _split(pattern[len(_MACRO) :].lstrip(_BLANK))
             states = _states(rest)
             if _NAME.fullmatch(name) and states is not None:
                 yield name, states
+
+
+def _is_macro(pattern: bytes) -> bool:
+    return len(pattern) > len(_MACRO) and pattern.startswith(_MACRO)
 
 
 def _rule(line: bytes, macros: frozenset[bytes]) -> _Rule | None:
     """The line as a rule if it says anything about an attribute of ours or a macro."""
     if not (_PREFIX in line or any(macro in line for macro in macros)):
         return None
-    pattern, is_macro, rest = _pattern_of(line)
+    pattern, rest = _pattern_of(line)
     states = _states(rest)
-    if is_macro or states is None or pattern.startswith(b"!"):
+    if states is None or _is_macro(pattern) or pattern.startswith(b"!"):
         return None
     kept = [state for state in states if state[0].startswith(_PREFIX) or state[0] in macros]
     return _Rule(_matcher(pattern), kept) if kept else None
 
 
-def _pattern_of(line: bytes) -> tuple[bytes, bool, bytes]:
-    """The pattern, whether it defines a macro instead, and the rest of the line."""
+def _pattern_of(line: bytes) -> tuple[bytes, bytes]:
+    """The pattern, or `[attr]` and the macro's name, and the rest of the line."""
     quoted = _QUOTED.match(line)
     if quoted:
-        return _ESCAPE.sub(_unescape, quoted[1]), False, line[quoted.end() :]
-    pattern, _, rest = _split(line)
-    return pattern, len(pattern) > len(_MACRO) and pattern.startswith(_MACRO), rest
+        return _ESCAPE.sub(_unescape, quoted[1]), line[quoted.end() :]
+    return _split(line)
 
 
 def _unescape(escape: re.Match[bytes]) -> bytes:
@@ -180,10 +184,10 @@ def _unescape(escape: re.Match[bytes]) -> bytes:
     return bytes([int(what, 8) if len(what) == 3 else _ESCAPES[what[0]]])
 
 
-def _split(line: bytes) -> tuple[bytes, bytes, bytes]:
+def _split(line: bytes) -> tuple[bytes, bytes]:
     """The first word and what follows it."""
-    word = re.split(rb"[ \t\r\n]", line, maxsplit=1)
-    return word[0], b"", word[1] if len(word) > 1 else b""
+    word, *rest = re.split(rb"[ \t\r\n]", line, maxsplit=1)
+    return word, rest[0] if rest else b""
 
 
 def _states(rest: bytes) -> list[tuple[bytes, Value]] | None:

@@ -71,8 +71,9 @@ def tables() -> Tables:
         for language in languages
         if language.lower() in languages[language].get("interpreters", ())
     )
-    for entry in heuristics["shared"]:
-        found.shared.update(dict.fromkeys(entry["extensions"], entry["rules"]))
+    for entry in (*heuristics["shared"], *heuristics["own"]):
+        for extension in entry["extensions"]:
+            found.shared.setdefault(extension, []).extend(entry["rules"])
     return found
 
 

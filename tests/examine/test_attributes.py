@@ -127,20 +127,33 @@ STATES += [
     "n",
     "-bad name",
 ]
-STATES += ["--x", "linguist-detectable=", "text", "=", "builtin_x"]
+STATES += ["--x", "linguist-detectable=", "text", "="]
 
-patterns = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join)
-quoted = patterns.map(lambda text: '"' + text.replace("\\", "\\\\") + '"')
-states = st.lists(st.sampled_from(STATES), max_size=3).map(" ".join)
-macros = st.sampled_from(["[attr]m", "[attr]n", "[attr] m", "[attr]-x"])
-lines = st.tuples(patterns | quoted | macros, states).map(" ".join) | st.sampled_from(
-    ["[attr]m linguist-generated n", "[attr]n -linguist-vendored", "# x", "", "[attr]n m"]
-)
-texts = st.lists(lines, max_size=6).map("\n".join)
 names = st.lists(st.sampled_from(["a", "b", "ab", "a.c", "b.c", "*", "x y", "é", "c"]), max_size=3)
 paths = names.map(lambda parts: "/".join(["a", "b"][: len(parts)] + parts) or "a.c") | names.map(
     lambda parts: "/".join(parts) or "b"
 )
+
+
+@st.composite
+def near(draw: st.DrawFn) -> str:
+    """A path in which some places are a piece of a pattern: it often matches that path."""
+    text = draw(paths)
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(text)))
+        end = draw(st.integers(start, min(start + 2, len(text))))
+        text = text[:start] + draw(st.sampled_from(PIECES)) + text[end:]
+    return text
+
+
+patterns = near() | st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join)
+quoted = patterns.map(lambda text: '"' + text.replace("\\", "\\\\") + '"')
+states = st.lists(st.sampled_from(STATES), max_size=3).map(" ".join)
+macros = st.sampled_from(["[attr]m", "[attr]n", "[attr] m", "[attr]-x", '"[attr]m"', '"[attr]n x"'])
+lines = st.tuples(patterns | quoted | macros, states).map(" ".join) | st.sampled_from(
+    ["[attr]m linguist-generated n", "[attr]n -linguist-vendored", "# x", "", "[attr]n m"]
+)
+texts = st.lists(lines, max_size=6).map("\n".join)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,114 @@
+"""Languages beside go-enry's, on files of many languages: how many agree, and how the rest differ.
+
+    python -m benchmarks.measures.language [--all]
+
+prints every kind of disagreement, with an example.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import typer
+
+from benchmarks import enry
+from benchmarks.corpus import Package, archive_of, default_cache, files_of, read_manifest
+from benchmarks.measures.base import Row
+from codelupe_daemon.examine.language import CONTENT_BYTES, by_name, decide, is_programming
+from codelupe_daemon.examine.modeline import SIDE_BYTES
+
+MANIFEST = Path(__file__).with_suffix(".toml")
+MAX_FILES = 100
+"""Of one extension in one package."""
+MAX_FILE_BYTES = 1 << 20
+
+RENAMED = {"Vim Script": "Vim script", "SaltStack": "Salt", "robots.txt": "Robots Exclusion Rules"}
+"""go-enry's tables are those of a newer linguist than ours, or the other way round."""
+
+
+class Judged(NamedTuple):
+    """`ours` and `theirs` are empty where no language was found."""
+
+    path: str
+    package: Package
+    ours: str
+    theirs: str
+
+    @property
+    def is_code(self) -> bool:
+        return is_programming(self.ours) or is_programming(self.theirs)
+
+
+def packages() -> list[Package]:
+    table: dict[str, list[str]] = tomllib.loads(MANIFEST.read_text())
+    named = [
+        Package(registry, *spec.rsplit("@", 1)) for registry in table for spec in table[registry]
+    ]
+    return [*(package for origin in read_manifest() for package in origin.packages), *named]
+
+
+def files(cache: Path) -> Iterator[tuple[Package, str, bytes]]:
+    """Up to MAX_FILES texts of each extension in each package: path in the repository, bytes."""
+    for package in packages():
+        kinds: dict[str, list[tuple[bytes, str, bytes]]] = defaultdict(list)
+        for place, text in files_of(package, archive_of(package, cache)):
+            path = place.removeprefix(f"{package.folder}/")
+            if len(text) <= MAX_FILE_BYTES and b"\0" not in text:
+                key = hashlib.blake2b(path.encode(), digest_size=8).digest()
+                kinds[PurePosixPath(path).suffix.lower()].append((key, path, text))
+        for found in kinds.values():
+            for _, path, text in sorted(found)[:MAX_FILES]:
+                yield package, path, text
+
+
+def ours(path: str, text: bytes) -> str:
+    named, extension = by_name(path.rpartition("/")[2])
+    return decide(named, extension, text[:CONTENT_BYTES], text[-SIDE_BYTES:]) or ""
+
+
+def judged(cache: Path) -> Iterator[Judged]:
+    held = list(files(cache))
+    said = enry.ask(enry.build(cache), ((path, text) for _, path, text in held))
+    for (package, path, text), theirs in zip(held, said, strict=True):
+        language = RENAMED.get(theirs.language, theirs.language)
+        yield Judged(path, package, ours(path, text), language)
+
+
+def measure(cache: Path) -> list[Row]:
+    found = list(judged(cache))
+    code = [file for file in found if file.is_code]
+    languages = Counter(file.theirs for file in code)
+    many = sum(1 for count in languages.values() if count >= 20)
+    return [
+        Row(
+            "language: agreement on code",
+            _agreement(code),
+            0.99,
+            f"go-enry, {len(code):,} files, {many} languages with at least 20",
+        ),
+        Row("language: agreement on all texts", _agreement(found), None, f"{len(found):,} files"),
+    ]
+
+
+def _agreement(found: list[Judged]) -> float:
+    return sum(file.ours == file.theirs for file in found) / len(found)
+
+
+def main(*, all: bool = False) -> None:  # noqa: A002 (the name of the option)
+    """Print the kinds of disagreement about code, with --all about any text."""
+    kinds: dict[tuple[str, str, str], list[Judged]] = defaultdict(list)
+    for file in judged(default_cache()):
+        if file.ours != file.theirs and (all or file.is_code):
+            kinds[file.ours, file.theirs, PurePosixPath(file.path).suffix].append(file)
+    for (mine, theirs, suffix), held in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
+        example = f"{held[0].package.name}: {held[0].path}"
+        print(f"{len(held):5}  {suffix:12} {mine or '-':24} {theirs or '-':24} {example}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
