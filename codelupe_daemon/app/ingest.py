@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import fields
 from functools import partial
-from typing import TypeVar
 
 from codelupe_daemon.app.consuming import consuming
+from codelupe_daemon.app.parts import examiner, part_of
 from codelupe_daemon.app.stores import journal
 from codelupe_daemon.config import Settings
 from codelupe_daemon.consume.runner import Control
@@ -26,7 +25,6 @@ from codelupe_daemon.pipeline import Pipeline, PipelineLimits
 from codelupe_daemon.quarantine import QuarantinedExaminer
 from codelupe_daemon.tally import Tally
 
-T = TypeVar("T")
 REEXAMINE_PAGE = 200
 
 
@@ -52,9 +50,9 @@ async def reexamine(settings: Settings, tally: Tally) -> dict[str, int]:
     Recorded texts come from the journal; files that were left out are read again, local ones now.
     """
     async with journal(settings) as store:
-        examiner = Examiner(_part_of(settings, ExamineSettings), store.pack)
-        judged, recorded = await _rejudge(store, examiner)
-        marked = await store.mark_due(examiner.version)
+        judges = examiner(settings, store.pack)
+        judged, recorded = await _rejudge(store, judges)
+        marked = await store.mark_due(judges.version)
         local = [_as_repo(row) for row in marked if row.is_local]
         waiting = [files for row, files in marked.items() if not row.is_local]
         tally.sources = len(local)
@@ -102,21 +100,16 @@ async def _run(
 
 def _pipeline(settings: Settings, store: Journal, tally: Tally) -> Pipeline:
     frontier = Frontier(store, this_process(), lease_s=settings.lease_s, wait_s=settings.wait_s)
-    judged_by = _part_of(settings, ExamineSettings)
-    quarantined = QuarantinedExaminer(judged_by, store.pack, settings.examine_timeout_s)
+    quarantined = QuarantinedExaminer(
+        part_of(settings, ExamineSettings), store.pack, settings.examine_timeout_s
+    )
     opener = partial(
-        open_tree, limits=_part_of(settings, FetchLimits), scratch=settings.scratch_path
+        open_tree, limits=part_of(settings, FetchLimits), scratch=settings.scratch_path
     )
-    limits = _part_of(settings, PipelineLimits)
+    limits = part_of(settings, PipelineLimits)
     return Pipeline(
-        store, frontier, opener, Examiner(judged_by, store.pack), quarantined, limits, tally
+        store, frontier, opener, examiner(settings, store.pack), quarantined, limits, tally
     )
-
-
-def _part_of(settings: Settings, kind: type[T]) -> T:
-    """The limits of one stage: its fields that are settings take their values from there."""
-    names = Settings.model_fields.keys() & {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: getattr(settings, name) for name in names})
 
 
 @contextlib.contextmanager
