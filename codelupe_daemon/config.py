@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     store: str = Field(default_factory=default_store)
     scratch: Path | None = None
     min_quality: Share = 0.7
+    near_duplicate_share: Share = 0.7
 
     repo_workers: Annotated[int, Field(ge=1, le=64)] = 4
     file_workers: Annotated[int, Field(ge=1, le=256)] = 8

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 
-from codelupe_daemon.app.stores import search_index
+from codelupe_daemon.app.stores import consumers
 from codelupe_daemon.config import Settings
 from codelupe_daemon.consume import runner
-from codelupe_daemon.consume.search_index import SearchIndex
 from codelupe_daemon.errors import CodeLupeError, Transient
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.owner import this_process
@@ -18,53 +17,64 @@ HELD_POLL_S = 0.2
 
 
 @contextlib.asynccontextmanager
-async def consuming(
-    settings: Settings, store: Journal, control: runner.Control
-) -> AsyncIterator[None]:
-    """Keep the consumers going beside the body, and after it until they have caught up."""
-    async with search_index(settings) as index:
-        following = asyncio.create_task(_follow(store, index, control))
+async def consuming(settings: Settings, store: Journal) -> AsyncIterator[Callable[[], None]]:
+    """Keep the consumers going beside the body, and after it until they have caught up.
+
+    What the body is given tells them that the journal has grown.
+    """
+    async with consumers(settings) as kept:
+        followed = [_Followed(store, consumer) for consumer in kept]
+
+        def wake() -> None:
+            for one in followed:
+                one.control.wake()
+
         try:
-            yield
-            await caught_up(store, index, control, following, settings.wait_s)
+            yield wake
+            await _all_caught_up(followed, settings.wait_s)
         finally:
-            control.stop()
+            for one in followed:
+                one.control.stop()
             with contextlib.suppress(CodeLupeError, asyncio.CancelledError):
-                await following
+                await asyncio.gather(*(one.following for one in followed))
 
 
-async def catch_up(settings: Settings, store: Journal, index: SearchIndex) -> None:
-    """Bring the index to the journal's end. Raises `Transient` after `wait_s`."""
-    control = runner.Control()
-    following = asyncio.create_task(_follow(store, index, control))
-    await caught_up(store, index, control, following, settings.wait_s)
+async def catch_up(store: Journal, kept: Sequence[runner.Consumer], wait_s: float) -> None:
+    """Bring open consumers to the journal's end. Raises `Transient` after `wait_s`."""
+    await _all_caught_up([_Followed(store, consumer) for consumer in kept], wait_s)
 
 
-async def caught_up(
-    store: Journal,
-    index: SearchIndex,
-    control: runner.Control,
-    following: asyncio.Task[None],
-    wait_s: float,
-) -> None:
-    """Wait until somebody's runner has taken everything that is in the journal now."""
-    control.drain()
-    try:
-        await asyncio.wait_for(following, wait_s)
-    except TimeoutError:
-        behind = await store.last_id() - await index.watermark()
-        raise Transient(
-            f"another process holds the search index, which is {behind} rows behind: end it,"
-            " and run `codelupe ingest` again"
-        ) from None
+class _Followed:
+    """A consumer and the task that runs it, or waits for the process that does."""
+
+    def __init__(self, store: Journal, consumer: runner.Consumer) -> None:
+        self.control = runner.Control()
+        self._store, self._consumer = store, consumer
+        self.following = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        """Run the consumer; while another process holds it, wait for that one or take over."""
+        store, consumer, control = self._store, self._consumer, self.control
+        while True:
+            outcome = await runner.run(store, consumer, owner=this_process(), control=control)
+            if outcome in {runner.Outcome.CAUGHT_UP, runner.Outcome.STOPPED} or control.is_stopping:
+                return
+            if control.is_draining and await consumer.watermark() >= await store.last_id():
+                return
+            await asyncio.sleep(HELD_POLL_S)
+
+    async def caught_up(self, wait_s: float) -> None:
+        """Wait until somebody's runner has taken everything that is in the journal now."""
+        self.control.drain()
+        try:
+            await asyncio.wait_for(self.following, wait_s)
+        except TimeoutError:
+            behind = await self._store.last_id() - await self._consumer.watermark()
+            raise Transient(
+                f"another process holds {self._consumer.name}, which is {behind} rows behind: end"
+                " it, and run `codelupe ingest` again"
+            ) from None
 
 
-async def _follow(store: Journal, index: SearchIndex, control: runner.Control) -> None:
-    """Run the consumer; while another process holds it, wait for that one or take over."""
-    while True:
-        outcome = await runner.run(store, index, owner=this_process(), control=control)
-        if outcome in {runner.Outcome.CAUGHT_UP, runner.Outcome.STOPPED} or control.is_stopping:
-            return
-        if control.is_draining and await index.watermark() >= await store.last_id():
-            return
-        await asyncio.sleep(HELD_POLL_S)
+async def _all_caught_up(followed: Sequence[_Followed], wait_s: float) -> None:
+    await asyncio.gather(*(one.caught_up(wait_s) for one in followed))

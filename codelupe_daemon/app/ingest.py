@@ -12,7 +12,6 @@ from codelupe_daemon.app.consuming import consuming
 from codelupe_daemon.app.parts import examiner, part_of
 from codelupe_daemon.app.stores import journal
 from codelupe_daemon.config import Settings
-from codelupe_daemon.consume.runner import Control
 from codelupe_daemon.discover.named import named
 from codelupe_daemon.errors import Rejected
 from codelupe_daemon.examine import Examiner, ExamineSettings
@@ -89,10 +88,9 @@ async def _run(
     sweep(settings.scratch_path)
     await asyncio.to_thread(Examiner.warm)  # loads compiled code: a fifth of a second
     tally.start()
-    control = Control()
-    pipeline.on_recorded = control.wake
     with _stopped_by_ctrl_c(pipeline) as is_interrupted:
-        async with consuming(settings, store, control) if consumers else _nothing():
+        async with consuming(settings, store) if consumers else _nothing() as wake:
+            pipeline.on_recorded = wake
             with tally.timed("journal"):
                 await pipeline.run(repos)
         return is_interrupted()
@@ -134,8 +132,8 @@ def _stopped_by_ctrl_c(pipeline: Pipeline) -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.asynccontextmanager
-async def _nothing() -> AsyncIterator[None]:
-    yield
+async def _nothing() -> AsyncIterator[Callable[[], None]]:
+    yield lambda: None
 
 
 # -- new verdicts on recorded texts -------------------------------------------------------------

@@ -9,11 +9,10 @@ from typing import Any
 
 from codelupe_daemon.app.consuming import catch_up
 from codelupe_daemon.app.places import full_name, places
-from codelupe_daemon.app.stores import journal, search_index
+from codelupe_daemon.app.stores import consumers, journal
 from codelupe_daemon.config import Settings
 from codelupe_daemon.consume import export as exporting
 from codelupe_daemon.consume import runner
-from codelupe_daemon.consume.search_index import SearchIndex
 from codelupe_daemon.errors import Transient, UsageError
 from codelupe_daemon.journal.base import Forgotten, Journal
 from codelupe_daemon.journal.owner import this_process
@@ -44,22 +43,27 @@ def _exported(exported: exporting.Exported) -> dict[str, Any]:
 
 async def replay(settings: Settings, consumer: str) -> dict[str, Any]:
     """Empty a derived store and fill it again from the journal."""
-    if consumer != SearchIndex.name:
-        raise UsageError(f"there is no consumer {consumer!r}; this store has: {SearchIndex.name}")
-    async with journal(settings) as store, search_index(settings) as index:
+    async with journal(settings) as store, consumers(settings) as kept:
+        named = {one.name: one for one in kept}
+        if consumer not in named:
+            raise UsageError(
+                f"there is no consumer {consumer!r}; this store has: {', '.join(named)}"
+            )
         control = runner.Control()
         control.drain()
-        outcome = await runner.run(store, index, owner=this_process(), control=control, replay=True)
+        outcome = await runner.run(
+            store, named[consumer], owner=this_process(), control=control, replay=True
+        )
         if outcome is not runner.Outcome.CAUGHT_UP:
             raise Transient(f"{consumer}: {outcome.value}; end it and run the command again")
-        return {"consumer": consumer, "watermark": await index.watermark()}
+        return {"consumer": consumer, "watermark": await named[consumer].watermark()}
 
 
 async def forget(settings: Settings, target: str | None, content: str | None) -> dict[str, Any]:
     """Take down a place or a text; no byte or word of it is left in the store's files."""
     if not (target or content):
         raise UsageError("nothing has the empty name: give REPO[/PATH] or --content ID")
-    async with journal(settings) as store, search_index(settings) as index:
+    async with journal(settings) as store, consumers(settings) as kept:
         if content is not None:
             named = content
             forgotten = await store.forget_content(_hash(content))
@@ -67,8 +71,9 @@ async def forget(settings: Settings, target: str | None, content: str | None) ->
             repo, pattern = await _place(store, target or "")
             named = f"{repo}/{pattern}" if pattern else repo
             forgotten = await store.forget_places(repo, pattern)
-        await catch_up(settings, store, index)
-        await index.erase()
+        await catch_up(store, kept, settings.wait_s)
+        for consumer in kept:
+            await consumer.erase()
         await store.erase()
         holding = await asyncio.to_thread(
             exporting.holding, await store.exports(), forgotten.blanked_ids

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from codelupe_daemon.app.places import places
-from codelupe_daemon.app.stores import journal, search_index
+from codelupe_daemon.app.stores import clusters, journal, search_index
 from codelupe_daemon.config import Settings
+from codelupe_daemon.consume.near_duplicates import NearDuplicates
 from codelupe_daemon.errors import Rejected, UsageError
 from codelupe_daemon.journal.base import Journal, OccurrenceRow
 from codelupe_daemon.model import LiveContent
@@ -43,14 +44,15 @@ async def status(settings: Settings) -> dict[str, Any]:
 async def _consumers(settings: Settings, last_id: int) -> dict[str, Any]:
     if not settings.search_path.exists():
         return {}
-    async with search_index(settings, is_read_only=True) as index:
-        watermark = await index.watermark()
-        letters = await index.dead_letters()
-    return {
-        index.name: {
-            "watermark": watermark, "lag": last_id - watermark, "dead_letters": len(letters)
-        }
-    }  # fmt: skip
+    found = {}
+    async with search_index(settings, is_read_only=True) as index, clusters(settings) as store:
+        for consumer in (index, NearDuplicates(store)):
+            watermark = await consumer.watermark()
+            letters = await consumer.dead_letters()
+            found[consumer.name] = {
+                "watermark": watermark, "lag": last_id - watermark, "dead_letters": len(letters)
+            }  # fmt: skip
+    return found
 
 
 async def verify(settings: Settings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The journal and the search index that the settings name, opened for as long as they are used."""
+"""The journal and what is derived from it, as the settings name them, open while they are used."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from codelupe_daemon.config import Settings
 from codelupe_daemon.errors import Fatal
 from codelupe_daemon.journal.base import Journal
+from codelupe_daemon.journal.clusters import ClusterStore
 from codelupe_daemon.journal.sqlite import SqliteJournal
+from codelupe_daemon.journal.sqlite_clusters import SqliteClusters
 from codelupe_daemon.journal.sqlite_look import ReadOnlyJournal, is_writable
 
 if TYPE_CHECKING:
+    from codelupe_daemon.consume.runner import Consumer
     from codelupe_daemon.consume.search_index import SearchIndex
 
 
@@ -48,3 +51,24 @@ async def search_index(
         yield index
     finally:
         await index.close()
+
+
+@contextlib.asynccontextmanager
+async def clusters(settings: Settings) -> AsyncIterator[ClusterStore]:
+    """Where near-duplicates are recorded; the journal must be open."""
+    path = settings.store_path
+    store = SqliteClusters(path, is_read_only=not is_writable(path))
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def consumers(settings: Settings) -> AsyncIterator[list[Consumer]]:
+    """Every consumer of this store, open; the journal must be open."""
+    from codelupe_daemon.consume.near_duplicates import NearDuplicates
+
+    async with search_index(settings) as index, clusters(settings) as store:
+        yield [index, NearDuplicates(store, settings.near_duplicate_share)]

@@ -87,6 +87,9 @@ class Consumer(ABC):
     @abstractmethod
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]: ...
 
+    async def erase(self) -> None:  # noqa: B027 - most hold no texts
+        """Leave no byte in the store's files of what was taken down; for those that hold texts."""
+
     @abstractmethod
     async def reset(self, lease: Lease) -> None:
         """Empty the store and begin again at 0; the dead letters go too."""
