@@ -52,8 +52,8 @@ COLUMNS = 3
 """Of a candidate: the text, the sort, the position in the text."""
 _ROOM, _COUNT, _TEXT = range(3)
 PREFIX_SLOTS = 1024
-_BEFORE = 0xFF000000
-"""Marks three bytes that stand before a run, not at its beginning."""
+_BEFORE = 1 << 40
+"""Marks bytes that stand before a run, not at its beginning."""
 _STEP = U64(48)  # of 64 bytes seen at a time: runs of 16 that begin in it end in what is seen
 _STARTS = U64((1 << 48) - 1)
 _MIX = U64(0x9E3779B97F4A7C15)
@@ -68,7 +68,8 @@ _SEVEN_BYTES, _FIVE_BYTES = U64((1 << 56) - 1), U64((1 << 40) - 1)
 
 
 def prefix_table(starts: Sequence[bytes], before: Sequence[bytes]) -> npt.NDArray[np.uint64]:
-    """Open addressing; `starts`: 3 or 4 bytes that begin a token; `before`: 3 that precede one."""
+    """Open addressing; `starts`: 3 or 4 bytes that begin a token; `before`: as many
+    that precede one."""
     table = np.zeros(PREFIX_SLOTS, np.uint64)
     keys = {int.from_bytes(start, "little") for start in starts}
     keys |= {int.from_bytes(end, "little") | _BEFORE for end in before}
@@ -136,9 +137,11 @@ def begins_token(at: np.uint64, stop: np.uint64, start: np.uint64, end: np.uint6
     before = byte_at(at - U64(1))
     if before == 58:  # Telegram: digits, a colon, 35 bytes
         return is_digit(byte_at(at - U64(2))) and first == 65 and stop - at == U64(35)
-    if before != 46 and before != 47:
+    if (before != 46 and before != 47) or at < start + U64(4):
         return False
-    return is_prefix((load64(at - U64(3)) & U64(0xFFFFFF)) | U64(_BEFORE), prefixes)
+    four = load64(at - U64(4)) & U64(0xFFFFFFFF) | U64(_BEFORE)
+    three = load64(at - U64(3)) & U64(0xFFFFFF) | U64(_BEFORE)
+    return is_prefix(four, prefixes) or is_prefix(three, prefixes)
 
 
 @njit(**JIT)

@@ -12,7 +12,7 @@ import re
 from typing import NamedTuple
 
 from codelupe_daemon.examine.secrets.base import Finding, Kind
-from codelupe_daemon.examine.secrets.randomness import entropy, is_example, word_share
+from codelupe_daemon.examine.secrets.randomness import entropy, is_example, oddness
 
 MIN_ENTROPY = 2.7
 
@@ -145,12 +145,18 @@ def _rules() -> list[_Rule]:
         body = re.compile(provider.body + _WORD_END)
         for head in provider.heads:
             run = re.search(rb"[0-9A-Za-z_-]*\Z", head)
-            is_host = b"/api/" in head or b".com/" in head  # the prefilter sees where it begins
-            rules.append(_Rule(head, run.start() if run and not is_host else 0, body))
+            run_at = run.start() if run and not _is_host(head) else 0
+            rules.append(_Rule(head, run_at, body))
     return sorted(rules, key=lambda rule: -len(rule.head))
 
 
+def _is_host(head: bytes) -> bool:
+    """The prefilter knows these by themselves, and sees where they begin."""
+    return b".com/" in head
+
+
 RULES = _rules()
+_ALONE = [rule for rule in RULES if not rule.run_at and not _is_host(rule.head)]
 _BEGINNING: dict[bytes, list[_Rule]] = {}
 for _rule in RULES:
     if not _rule.run_at:
@@ -158,13 +164,13 @@ for _rule in RULES:
 _FOLLOWING = [rule for rule in RULES if rule.run_at]
 
 HEADS = [
-    *{rule.head[:4] for rule in RULES if not rule.run_at and len(rule.head) > 2},
+    *{rule.head[:4] for rule in _ALONE if len(rule.head) > 2},
     *(b"SK%c" % digit for digit in b"0123456789abcdef"),
     b"eyJ",
 ]
 """For the prefilter: the 3 or 4 bytes that begin a run."""
-BEFORE_HEADS = [*{rule.head[rule.run_at - 3 : rule.run_at] for rule in _FOLLOWING}, b"v1."]
-"""For the prefilter: the 3 bytes before a run."""
+BEFORE_HEADS = [*{rule.head[: rule.run_at][-4:] for rule in _FOLLOWING}, b"sv1."]
+"""For the prefilter: the 3 or 4 bytes before a run."""
 
 
 def check(text: bytes, at: int) -> Finding | None:
@@ -188,7 +194,7 @@ def _finding(text: bytes, body: re.Pattern[bytes], at: int) -> Finding | None:
 
 
 def _is_secret(body: bytes) -> bool:
-    return entropy(body) >= MIN_ENTROPY and word_share(body) < 0.5 and not is_example(body)
+    return entropy(body) >= MIN_ENTROPY and oddness(body) > 0 and not is_example(body)
 
 
 def _shapes_without_head(text: bytes, at: int) -> Finding | None:
