@@ -234,12 +234,15 @@ def is_left_out(first: np.uint64, tail: np.uint64, state: np.uint64) -> bool:
     one, two = byte_at(at), byte_at(at + U64(1))
     skipped = get(state, SKIPPED)
     if one == 105 and two == 102:  # if
+        add(state, DEPTH, 1)
         add(state, SKIPPED, skipped > 0)
     elif one == 101 and two == 108:  # else, elif
         put(state, SKIPPED, max(skipped, 1))
     elif one == 101 and two == 110:  # endif
+        add(state, DEPTH, -1)
         put(state, SKIPPED, max(skipped - 1, 0))
-    return skipped != 0 or one != 100  # define is read
+    is_read = one == 100 or (one == 105 and two == 110)  # define, include
+    return bool(skipped != 0 or not is_read)
 
 
 @njit(**INLINE)

@@ -18,16 +18,24 @@ from codelupe_daemon.examine.features import (
 from codelupe_daemon.examine.languages.base import Word
 from codelupe_daemon.examine.signals.complexity import complexity
 from codelupe_daemon.examine.signals.documentation import documentation
+from codelupe_daemon.examine.signals.idiom import idiom
 from codelupe_daemon.examine.signals.naming import naming
+from codelupe_daemon.examine.signals.repetition import repetition
+from codelupe_daemon.examine.signals.robustness import robustness
 from codelupe_daemon.examine.signals.security import security
 from codelupe_daemon.examine.signals.structure import structure
+from codelupe_daemon.examine.signals.validity import validity
 
 SIGNALS = (
-    (structure, 0.25),
-    (documentation, 0.2),
-    (complexity, 0.2),
-    (naming, 0.2),
-    (security, 0.15),
+    (structure, 0.18),
+    (documentation, 0.16),
+    (complexity, 0.12),
+    (naming, 0.18),
+    (security, 0.06),
+    (validity, 0.08),
+    (robustness, 0.10),
+    (repetition, 0.08),
+    (idiom, 0.04),
 )
 _COUNTS = (("lines", LINES), ("code", CODE), ("comments", COMMENT), ("definitions", DEFINITIONS))
 _JSON = (

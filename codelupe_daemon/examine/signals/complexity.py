@@ -11,9 +11,9 @@ from codelupe_daemon.examine.signals.base import fall
 
 def complexity(batch: Batch) -> Column:
     decisions = batch.words(Word.BRANCH) + batch.words(Word.LOOP)
-    each = decisions / np.maximum(batch.column(DEFINITIONS), 1)
+    each = decisions / (batch.column(DEFINITIONS) + 1)
     dense = decisions / np.maximum(batch.column(CODE), 1)
-    simple = np.maximum(fall(each, 3, 18), fall(dense, 0.06, 0.3))
-    flat = fall(batch.share(DEEP, of=CODE), 0.0, 0.3)
-    shallow = fall(batch.share(INDENTED, of=CODE), 7, 20)
-    return np.asarray(0.5 * simple + 0.25 * flat + 0.25 * shallow)
+    simple = 0.6 * fall(each, 10, 1.5) + 0.4 * fall(dense, 0.25, 2)
+    flat = fall(batch.share(DEEP, of=CODE), 0.2)
+    shallow = fall(batch.share(INDENTED, of=CODE), 16, 3)
+    return np.asarray(0.5 * simple + 0.2 * flat + 0.3 * shallow)

@@ -8,6 +8,7 @@ from codelupe_daemon.examine.features import (
     CAMEL,
     NAME_BYTES,
     NAMES,
+    NUMBERED,
     SHORT_NAMES,
     SNAKE,
     Batch,
@@ -18,10 +19,9 @@ from codelupe_daemon.examine.signals.base import fall, rise
 
 def naming(batch: Batch) -> Column:
     mean = batch.share(NAME_BYTES, of=NAMES)
-    telling = rise(mean, 2.0, 6.5) * fall(mean, 18, 36)
-    spoken = fall(batch.share(SHORT_NAMES, of=NAMES), 0.04, 0.45)
+    telling = rise(mean, 4.5, 4) * fall(mean, 30, 6)
+    spoken = fall(batch.share(SHORT_NAMES, of=NAMES), 0.25, 1.5)
+    counted = fall(batch.share(NUMBERED, of=NAMES), 0.25, 1.5)
     snake, camel = batch.column(SNAKE), batch.column(CAMEL)
-    one_style = np.where(
-        snake + camel > 0, np.maximum(snake, camel) / np.maximum(snake + camel, 1), 1.0
-    )
-    return np.asarray(0.45 * telling + 0.35 * spoken + 0.2 * rise(one_style, 0.5, 0.95))
+    one_style = (np.maximum(snake, camel) + 1) / (snake + camel + 1)
+    return np.asarray(0.5 * telling + 0.25 * spoken + 0.15 * counted + 0.1 * one_style)

@@ -10,21 +10,20 @@ from codelupe_daemon.examine.features import (
     DEFINITIONS,
     LINES,
     LONG_LINES,
+    LONGEST,
     Batch,
     Column,
 )
 from codelupe_daemon.examine.signals.base import fall, rise
 
-SHORT_SCRIPT_LINES = 40
+SCRIPT_LINES = 12
+"""Code without a definition is as good as a function of so many lines more."""
 
 
 def structure(batch: Batch) -> Column:
-    code = batch.column(CODE)
-    definitions = batch.column(DEFINITIONS)
-    lines_each = code / np.maximum(definitions, 1)
-    sized = fall(lines_each, 15, 110)
-    sized = np.where((definitions == 0) & (code < SHORT_SCRIPT_LINES), 0.7, sized)
-    narrow = fall(batch.share(LONG_LINES, of=LINES), 0.01, 0.2)
-    airy = rise(batch.share(BLANK, of=LINES), 0.02, 0.1)
-    airy = np.where(batch.column(LINES) < 20, 1.0, airy)
-    return np.asarray(0.5 * sized + 0.3 * narrow + 0.2 * airy)
+    each = (batch.column(CODE) + SCRIPT_LINES) / (batch.column(DEFINITIONS) + 1)
+    sized = fall(each, 35)
+    unbroken = fall(batch.column(LONGEST), 120)
+    narrow = fall(batch.share(LONG_LINES, of=LINES), 0.06)
+    airy = rise(batch.share(BLANK, of=LINES) + 0.02, 0.05, 2)
+    return np.asarray(0.45 * sized + 0.25 * unbroken + 0.2 * narrow + 0.1 * airy)
