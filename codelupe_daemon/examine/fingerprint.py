@@ -32,7 +32,7 @@ from codelupe_daemon.syntax.blocks import (
 
 SHINGLE_WORDS = 5
 BANDS, BAND_BYTES = 14, 4
-"""Of pairs of texts with a Jaccard index of 0.7, 0.979 share a band; of 0.75, 0.995; of 0.3, 0.1."""
+"""Of pairs with a Jaccard index of 0.7, 0.979 share a band; with 0.75, 0.995; with 0.3, 0.1."""
 FINGERPRINT_BYTES = BANDS * BAND_BYTES
 
 Shingles = npt.NDArray[np.uint32]

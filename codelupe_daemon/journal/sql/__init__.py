@@ -6,9 +6,9 @@ import re
 from importlib.resources import files
 
 
-def queries(store: str) -> dict[str, str]:
-    """The statements of `STORE/queries.sql` by the name in the comment above each."""
-    text = files(__package__).joinpath(store, "queries.sql").read_text(encoding="utf-8")
+def queries(store: str, file: str = "queries.sql") -> dict[str, str]:
+    """The statements of `STORE/FILE` by the name in the comment above each."""
+    text = files(__package__).joinpath(store, file).read_text(encoding="utf-8")
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], (body.strip() for body in parts[1::2]), strict=True))
 

@@ -1,0 +1,123 @@
+"""Where the clusters of near-duplicates lie: in the journal's own database, beside its watermarks.
+
+Who writes is the consumer `near_duplicates`; who reads is whoever shows, exports or trains.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from codelupe_daemon.model import PlaceKey
+
+
+class Holder(NamedTuple):
+    """Who may write for a consumer. A higher epoch has made a lower one void."""
+
+    consumer: str
+    owner: str
+    epoch: int
+
+
+class Cluster(NamedTuple):
+    """A content that has a near-duplicate. `facts_id`: the journal row that gave its rank."""
+
+    content_hash: bytes
+    cluster_id: bytes
+    winner: bytes
+    facts_id: int
+
+
+class Clustered(NamedTuple):
+    """A live content as it stands in the clusters. `winner_id`: None where that is not live."""
+
+    id: int
+    fingerprint: bytes | None
+    is_clustered: bool
+    winner_id: int | None
+
+
+class Facts(NamedTuple):
+    """What ranks a live content: its newest row. `content` where it was asked for."""
+
+    id: int
+    """Of its `add` row."""
+    content_hash: bytes
+    facts_id: int
+    place: PlaceKey
+    content: str | None
+
+
+class Before(NamedTuple):
+    """A content before one of its rows: when it was added, and the row that was its newest."""
+
+    add_id: int
+    place: PlaceKey
+    fingerprint: bytes | None
+
+
+class ClusterStore(ABC):
+    """Methods raise `Transient` and `Fatal` as those of `Journal` do.
+
+    Those that are given a holder answer False, and have written nothing, where it holds no more.
+    """
+
+    @abstractmethod
+    async def open(self) -> None:
+        """The journal must have been opened before: it makes the tables."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    # -- the consumer's lease, watermark and dead letters ------------------------------------
+
+    @abstractmethod
+    async def claim(self, consumer: str, owner: str, lease_s: float) -> Holder | None:
+        """Become the consumer's runner for `lease_s`; None while a living one holds it."""
+
+    @abstractmethod
+    async def renew(self, holder: Holder, lease_s: float) -> bool: ...
+
+    @abstractmethod
+    async def release(self, holder: Holder) -> bool: ...
+
+    @abstractmethod
+    async def watermark(self, consumer: str) -> int: ...
+
+    @abstractmethod
+    async def bury(self, holder: Holder, row_id: int, reason: str) -> bool:
+        """Record a row as a dead letter and move the watermark to it."""
+
+    @abstractmethod
+    async def dead_letters(self, consumer: str, limit: int) -> list[tuple[int, str]]: ...
+
+    # -- clusters ------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def reset(self, holder: Holder) -> bool:
+        """Forget all clusters and dead letters; the watermark is 0."""
+
+    @abstractmethod
+    async def put(
+        self, holder: Holder, clusters: Sequence[Cluster], removed: Sequence[bytes], watermark: int
+    ) -> bool:
+        """Replace these contents' rows, drop the others' and move the watermark, all or nothing."""
+
+    @abstractmethod
+    async def clusters_of(self, hashes: Sequence[bytes]) -> dict[bytes, Cluster]:
+        """Of those of these contents that have a near-duplicate."""
+
+    # -- what the journal says of the contents -------------------------------------------------
+
+    @abstractmethod
+    async def clustered(self, after_id: int, last_id: int, limit: int) -> list[Clustered]:
+        """Live contents by the id of their add row, up to `last_id`."""
+
+    @abstractmethod
+    async def facts(self, ids: Sequence[int], *, content: bool) -> list[Facts]:
+        """Of those of these contents, named by their add rows, that are live; in no order."""
+
+    @abstractmethod
+    async def before(self, rows: Sequence[tuple[bytes, int]]) -> list[Before]:
+        """For each content_hash and row id; the row must not be the content's first."""

@@ -1,0 +1,66 @@
+-- name: make_watermark
+insert or ignore into watermarks (consumer) values (?);
+
+-- name: holder
+select lease_owner, lease_epoch, lease_until from watermarks where consumer = ?;
+
+-- name: claim
+update watermarks set lease_owner = ?, lease_epoch = ?, lease_until = ? where consumer = ?;
+
+-- name: renew
+update watermarks set lease_until = ? where consumer = ?;
+
+-- name: release
+update watermarks set lease_owner = null, lease_until = null where consumer = ?;
+
+-- name: watermark
+select coalesce(max(id), 0) from watermarks where consumer = ?;
+
+-- name: advance
+update watermarks set id = ? where consumer = ?;
+
+-- name: bury
+insert or replace into dead_letters (consumer, id, reason) values (?, ?, ?);
+
+-- name: dead_letters
+select id, reason from dead_letters where consumer = ? order by id limit ?;
+
+-- name: exhume
+delete from dead_letters where consumer = ?;
+
+-- name: put_cluster
+insert or replace into clusters (content_hash, cluster_id, winner, facts_id) values (?, ?, ?, ?);
+
+-- name: drop_cluster
+delete from clusters where content_hash = ?;
+
+-- name: clusters_of
+select content_hash, cluster_id, winner, facts_id from clusters
+where content_hash in (select value from carray(?));
+
+-- name: clustered
+select a.id, n.fingerprint, k.content_hash is not null, w.add_id
+from journal a
+join contents c on c.content_hash = a.content_hash and c.add_id = a.id
+join journal n on n.id = c.newest_id
+left join clusters k on k.content_hash = a.content_hash
+left join contents w on w.content_hash = k.winner
+where a.op = 'add' and a.id > ? and a.id <= ? order by a.id limit ?;
+
+-- name: facts
+select a.id, a.content_hash, n.id, n.repo_license, n.stars, n.forks, n.pushed_at, r.full_name,
+       n.file_path, n.license, case when :text then a.content end
+from journal a
+join contents c on c.content_hash = a.content_hash and c.add_id = a.id
+join journal n on n.id = c.newest_id
+join repositories r on r.id = n.repo_id
+where a.id in (select value from carray(:ids)) and a.op = 'add';
+
+-- name: added_before
+select max(id) from journal where content_hash = ? and id < ? and op = 'add';
+
+-- name: row_before
+select n.repo_license, n.stars, n.forks, n.pushed_at, r.full_name, n.file_path, n.license,
+       n.fingerprint
+from journal n join repositories r on r.id = n.repo_id
+where n.content_hash = ? and n.id < ? order by n.id desc limit 1;
