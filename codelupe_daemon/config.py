@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     max_print_share: Share = 0.4
 
     licenses: str = "any"
+    benchmarks: Annotated[frozenset[Path], NoDecode] = frozenset()
     private_keys: SecretPolicy = "redact"
     provider_tokens: SecretPolicy = "redact"
     url_passwords: SecretPolicy = "redact"
@@ -92,7 +93,7 @@ class Settings(BaseSettings):
     stall_timeout_s: Seconds = 60.0
     clone_timeout_s: Seconds = 3600.0
 
-    @field_validator("languages", mode="before")
+    @field_validator("languages", "benchmarks", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
         """The environment holds names separated by commas."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codelupe_daemon.examine import Examined, Examiner, ExamineSettings
+from codelupe_daemon.examine.contamination import Contamination
 from codelupe_daemon.isolation import run_by_halves
 from codelupe_daemon.model import Reason, Verdict, Wanted
 
@@ -29,8 +30,10 @@ class QuarantinedExaminer:
         settings: ExamineSettings,
         pack: Callable[[memoryview, Sequence[int], Sequence[int]], list[bytes]],
         timeout_s: float,
+        contamination: Contamination | None = None,
     ) -> None:
         self._settings = settings
+        self._contamination = contamination
         self._pack = pack
         self._timeout_s = timeout_s
 
@@ -46,7 +49,7 @@ class QuarantinedExaminer:
             _Item(one, bytes(buffer[start : start + size]) if size >= 0 else None)
             for one, start, size in zip(wanted, offsets.tolist(), sizes.tolist(), strict=True)
         ]
-        judge = partial(_examine_items, self._settings)
+        judge = partial(_judged, self._settings, self._contamination)
         examined = run_by_halves(judge, items, _crashed, self._timeout_s)
         return [self._packed(one) for one in examined]
 
@@ -60,25 +63,16 @@ class QuarantinedExaminer:
         return examined._replace(content=content._replace(packed=packed))
 
 
-def _examine_items(settings: ExamineSettings, items: Sequence[_Item]) -> list[Examined]:
-    """In the child. What makes the examiner raise costs no more than what makes it crash."""
-    try:
-        return _judged(settings, items)
-    except Exception:  # noqa: BLE001 - whatever it is, it has ended the daemon before
-        if len(items) == 1:
-            return [_crashed(items[0])]
-        middle = len(items) // 2
-        halves = items[:middle], items[middle:]
-        return [one for half in halves for one in _examine_items(settings, half)]
-
-
-def _judged(settings: ExamineSettings, items: Sequence[_Item]) -> list[Examined]:
+def _judged(
+    settings: ExamineSettings, contamination: Contamination | None, items: Sequence[_Item]
+) -> list[Examined]:
+    """In the child."""
     texts = [item.data or b"" for item in items]
     lengths = np.array([len(text) for text in texts], np.int64)
     offsets = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)
     sizes = np.where([item.data is None for item in items], -1, lengths)
     buffer = memoryview(b"".join(texts) + PADDING)
-    examiner = Examiner(settings, _as_they_are)
+    examiner = Examiner(settings, _as_they_are, contamination)
     return examiner.examine([item.wanted for item in items], buffer, offsets, sizes)
 
 

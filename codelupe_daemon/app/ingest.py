@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 
 from codelupe_daemon.app.consuming import consuming
-from codelupe_daemon.app.parts import examiner, part_of
+from codelupe_daemon.app.parts import contamination, examiner, part_of
 from codelupe_daemon.app.stores import journal
 from codelupe_daemon.config import Settings
 from codelupe_daemon.discover.named import named
@@ -99,7 +99,10 @@ async def _run(
 def _pipeline(settings: Settings, store: Journal, tally: Tally) -> Pipeline:
     frontier = Frontier(store, this_process(), lease_s=settings.lease_s, wait_s=settings.wait_s)
     quarantined = QuarantinedExaminer(
-        part_of(settings, ExamineSettings), store.pack, settings.examine_timeout_s
+        part_of(settings, ExamineSettings),
+        store.pack,
+        settings.examine_timeout_s,
+        contamination(settings),
     )
     opener = partial(
         open_tree, limits=part_of(settings, FetchLimits), scratch=settings.scratch_path

@@ -9,6 +9,7 @@ import orjson
 
 from codelupe_daemon.app.places import places
 from codelupe_daemon.app.stores import clusters, journal, search_index
+from codelupe_daemon.app.verdicts import as_json
 from codelupe_daemon.config import Settings
 from codelupe_daemon.consume.near_duplicates import NearDuplicates
 from codelupe_daemon.errors import Rejected, UsageError
@@ -75,10 +76,25 @@ async def why(settings: Settings, target: str) -> dict[str, Any]:
     """The verdict on a listed file. Raises `Rejected` where nothing of that name is listed."""
     async with journal(settings, to_look=True) as store:
         row = await _listed(store, target)
-        live = None
+        live, copies = None, {}
         if row.occurrence.content_hash is not None:
             (live,) = await store.live_by_hash(row.occurrence.content_hash.hex())
-    return _verdict(row, live)
+            copies = await _cluster(settings, store, row.occurrence.content_hash)
+    quality, signals = (round(live.quality / 100, 3), live.signals) if live else (None, b"{}")
+    version = row.examiner_version
+    return as_json(row.repo, row.occurrence, quality, signals, version, settings) | copies
+
+
+async def _cluster(settings: Settings, store: Journal, content_hash: bytes) -> dict[str, Any]:
+    """The text's near-duplicates: their cluster, and the copy of them that won."""
+    async with clusters(settings) as known:
+        cluster = (await known.clusters_of([content_hash])).get(content_hash)
+    if cluster is None:
+        return {}
+    winner = {"id": cluster.winner.hex(), "repo": None, "path": None}
+    for best in await store.live_by_hash(cluster.winner.hex()):
+        winner |= {"repo": best.place.repo, "path": best.place.path}
+    return {"cluster": cluster.cluster_id.hex(), "winner": winner}
 
 
 async def _listed(store: Journal, target: str) -> OccurrenceRow:
@@ -92,24 +108,6 @@ async def _listed(store: Journal, target: str) -> OccurrenceRow:
         repo, path = in_repo[0]
         raise Rejected(f"{repo} listed no file {path} when it was read: `codelupe ingest` it again")
     raise Rejected(f"{target} is in no source that was read: `codelupe ingest` its source first")
-
-
-def _verdict(row: OccurrenceRow, live: LiveContent | None) -> dict[str, Any]:
-    """The shape of `codelupe why --json`."""
-    occurrence = row.occurrence
-    return {
-        "path": occurrence.path,
-        "kept": occurrence.reason is None,
-        "reason": occurrence.reason,
-        "measured": occurrence.measured,
-        "language": occurrence.language,
-        "license": live and live.license,
-        "quality": live and round(live.quality / 100, 3),
-        "signals": orjson.loads(live.signals) if live else {},
-        "id": live and live.content_hash.hex(),
-        "repo": row.repo,
-        "examiner_version": row.examiner_version,
-    }
 
 
 async def show(settings: Settings, prefix: str) -> dict[str, Any]:

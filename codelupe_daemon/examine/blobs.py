@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from codelupe_daemon.syntax.blocks import PADDING
 Integers = npt.NDArray[np.int64]
 LeftOut = tuple[Reason, float | None]
 _UTF8_SURROGATE = 0xED
+HASH_BYTES = 16
 
 
 class Texts(NamedTuple):
@@ -25,6 +27,10 @@ class Texts(NamedTuple):
     sizes: Integers
     scan: Integers
 
+    def part(self, items: list[int]) -> tuple[npt.NDArray[np.uint8], Integers, Integers]:
+        """Some of the texts, as kernels take them: the buffer's bytes, offsets, sizes."""
+        return self.data, self.offsets[items], self.sizes[items]
+
     def head(self, i: int, limit_bytes: int) -> bytes:
         start = int(self.offsets[i])
         return bytes(self.buffer[start : start + min(int(self.sizes[i]), limit_bytes)])
@@ -35,6 +41,12 @@ class Texts(NamedTuple):
 
     def whole(self, i: int) -> bytes:
         return self.head(i, int(self.sizes[i]))
+
+    def digest(self, i: int) -> bytes:
+        """What names the text wherever it stands."""
+        start = int(self.offsets[i])
+        text = self.buffer[start : start + int(self.sizes[i])]
+        return blake2b(text, digest_size=HASH_BYTES).digest()
 
 
 def alone(data: bytes) -> tuple[memoryview, Integers, Integers]:

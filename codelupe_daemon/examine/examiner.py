@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from hashlib import blake2b
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from codelupe_daemon.examine import text
 from codelupe_daemon.examine.blobs import Integers, LeftOut, Texts, alone, irregular, scan
+from codelupe_daemon.examine.contamination import Contamination
 from codelupe_daemon.examine.facts import with_facts
 from codelupe_daemon.examine.features import HEAD_BYTES, Batch
 from codelupe_daemon.examine.fingerprint import fingerprints
@@ -34,10 +34,10 @@ from codelupe_daemon.examine.signals import rate
 from codelupe_daemon.examine.surroundings import Surroundings, Within
 from codelupe_daemon.model import Content, PathVerdict, Reason, Verdict, Wanted
 from codelupe_daemon.spdx import accepts
+from codelupe_daemon.syntax.definitions import find_names
 
 VERSION = "2"
 """Raised whenever a verdict on the same bytes changes; `tests/examine/golden.json` notices."""
-HASH_BYTES = 16
 
 T = TypeVar("T")
 Pack = Callable[[memoryview, Sequence[int], Sequence[int]], list[bytes]]
@@ -92,12 +92,17 @@ class _Judging(NamedTuple):
 class Examiner:
     """Judges by fixed settings. `pack` turns accepted texts into what the journal stores."""
 
-    def __init__(self, settings: ExamineSettings, pack: Pack) -> None:
+    def __init__(
+        self, settings: ExamineSettings, pack: Pack, contamination: Contamination | None = None
+    ) -> None:
         self.version = f"{VERSION}.{fingerprint(settings)}"
+        if contamination is not None:
+            self.version += f".{contamination.fingerprint}"
         self.accepts = accepts(settings.licenses)
         self._paths = PathJudge(settings.languages)
         self._policies = settings.secrets.by_kind()
         self._secrets = Secrets(settings.secrets)
+        self._contamination = contamination
         self._settings = settings
         self._classes: dict[str, _Class] = {}
         self._pack = pack
@@ -125,12 +130,17 @@ class Examiner:
         return examined
 
     def examine_text(self, path: str, data: bytes, path_class: str = "") -> Examined:
-        """Judge one file. `path_class`: of an earlier verdict, for what attributes said."""
+        """Judge one file, which may be redacted already.
+
+        `path_class`: of an earlier verdict, for what attributes said.
+        """
         at = self._paths.under(path, read_class(path_class).attribute)
         if at.reason is not None:
             return Examined(Verdict(at.reason, at.measured, at.language), None)
         wanted = Wanted(b"", at.path_class, at.language, [path])
-        return self.examine([wanted], *alone(data))[0]
+        examined = self.examine([wanted], *alone(data))[0]
+        is_counted = b'"redacted":' in examined.verdict.signals
+        return examined if is_counted else _counted(examined, data)
 
     @staticmethod
     def warm() -> None:
@@ -173,7 +183,7 @@ class Examiner:
         self._apply_rules(batch, np.flatnonzero(kinds >= 0).tolist(), table)
         redacted = {} if is_redacted else self._redacted(batch)
         kept = [i for i in batch.left_in(range(len(wanted))) if i not in redacted]
-        examined = redacted | self._kept(batch, kept, table, is_redacted=is_redacted)
+        examined = redacted | self._kept(batch, kept, table)
         return [
             examined[i] if i in examined else Examined(Verdict(*left_out[i], language), None)
             for i, language in enumerate(languages)
@@ -258,31 +268,32 @@ class Examiner:
             elif findings:
                 wanted = batch.wanted[i]._replace(language=batch.languages[i])
                 new = redact(batch.texts.whole(i), findings)
-                examined[i] = self._again(wanted, new, is_redacted=True)
+                examined[i] = _counted(self._again(wanted, new, is_redacted=True), new)
         return examined
 
     def _find_secrets(self, batch: _Judging, items: list[int]) -> list[list[Finding]]:
         texts = batch.texts
+        _, offsets, sizes = texts.part(items)
         languages = [batch.languages[i] for i in items]
-        found = self._secrets.find(
-            texts.buffer, texts.offsets[items], texts.sizes[items], languages
-        )
+        found = self._secrets.find(texts.buffer, offsets, sizes, languages)
         return [found.get(k, []) for k in range(len(items))]
 
     # -- what is kept ---------------------------------------------------------------------------
 
-    def _kept(
-        self, batch: _Judging, kept: list[int], table: Integers, *, is_redacted: bool
-    ) -> dict[int, Examined]:
+    def _kept(self, batch: _Judging, kept: list[int], table: Integers) -> dict[int, Examined]:
         """Everything that is told of a text that is kept."""
-        texts, offsets, sizes = batch.texts, batch.texts.offsets, batch.texts.sizes
+        texts = batch.texts
+        of = texts.part
         headers = batch.each(
             "license", kept, lambda items: [header(texts.head(i, HEAD_BYTES)) for i in items]
         )
         prints = batch.each(
-            "fingerprint",
+            "fingerprint", batch.left_in(kept), lambda items: fingerprints(*of(items))
+        )
+        names = batch.each(
+            "names",
             batch.left_in(kept),
-            lambda items: fingerprints(texts.data, offsets[items], sizes[items]),
+            lambda items: find_names(*of(items), [batch.languages[i] for i in items]),
         )
         rated = batch.each(
             "signals",
@@ -290,24 +301,40 @@ class Examiner:
             lambda items: list(zip(*rate(_measures(items, table, texts)), strict=True)),
         )
         kept = batch.left_in(kept)
-        packed = (
-            self._pack(texts.buffer, offsets[kept].tolist(), sizes[kept].tolist()) if kept else []
-        )
+        marked = self._contaminated(batch, kept)
+        _, offsets, sizes = of(kept)
+        packed = self._pack(texts.buffer, offsets.tolist(), sizes.tolist()) if kept else []
         examined = {}
         for k, i in enumerate(kept):
             score, signals = rated[i]
-            redactions = count(texts.whole(i)) if is_redacted else {}
-            signals = with_facts(signals, b"", redactions, headers[i].copyright_bytes, None)
-            language, start = batch.languages[i] or "", int(offsets[i])
-            digest = blake2b(
-                texts.buffer[start : start + int(sizes[i])], digest_size=HASH_BYTES
-            ).digest()
+            legal = headers[i]
+            signals = with_facts(
+                signals, names[i], copyright_bytes=legal.copyright_bytes, benchmark=marked.get(i)
+            )
+            language = batch.languages[i] or ""
             content = Content(
-                digest, packed[k], int(texts.scan[i, text.CHARS]), language, score, signals,
-                prints[i], headers[i].expression,
+                texts.digest(i), packed[k], int(texts.scan[i, text.CHARS]), language, score,
+                signals, prints[i], legal.expression,
             )  # fmt: skip
             examined[i] = Examined(Verdict(None, None, language, score, signals), content)
         return examined
+
+    def _contaminated(self, batch: _Judging, items: list[int]) -> dict[int, str]:
+        """Which texts hold a piece of a public benchmark, and of which item."""
+        if self._contamination is None:
+            return {}
+        found = self._contamination.find(*batch.texts.part(items))
+        return {items[k]: name for k, name in found.items()}
+
+
+def _counted(examined: Examined, text: bytes) -> Examined:
+    """With the placeholders in the text, wherever they were put in."""
+    redacted = count(text) if examined.content else {}
+    if not redacted or examined.content is None:
+        return examined
+    signals = with_facts(examined.content.signals, redacted=redacted)
+    content = examined.content._replace(signals=signals)
+    return Examined(examined.verdict._replace(signals=signals), content)
 
 
 def _measures(judged: list[int], table: Integers, texts: Texts) -> Batch:
@@ -316,4 +343,6 @@ def _measures(judged: list[int], table: Integers, texts: Texts) -> Batch:
         texts.sizes[judged].astype(np.float64),
         texts.scan[judged, text.CHARS].astype(np.float64),
         lambda k: texts.head(judged[k], HEAD_BYTES),
+        texts.data,
+        texts.offsets[judged],
     )
