@@ -130,6 +130,34 @@ def why(
 
 
 @app.command()
+def examine(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="Files and folders; no store is needed.")
+    ],
+    json: Json = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit code 1 where a file is not kept.")
+    ] = False,
+) -> None:
+    """Judge files as they lie on disk, without a store."""
+    from codelupe_daemon.app import judge
+    from codelupe_daemon.observe import progress, report
+
+    counted, out = report.Counted(), report.console()
+    has_folder = any(map(os.path.isdir, paths))
+    show = report.verdict_line if has_folder else report.verdict
+    with progress.counting("files") as seen:
+        for verdict in judge.examine(_settings(None), paths):
+            counted.count(verdict)
+            _print_json(verdict) if json else show(out, verdict)
+            seen(counted.files)
+    if has_folder or len(paths) > 1:
+        report.examined(report.console(stderr=json), counted)
+    if check and counted.reasons:
+        raise typer.Exit(1)
+
+
+@app.command()
 def show(
     id_: Annotated[str, typer.Argument(metavar="ID", help="A content hash or its beginning.")],
     store: Store = None,

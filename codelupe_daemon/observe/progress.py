@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from rich.console import Console
 from rich.live import Live
@@ -29,6 +29,17 @@ async def shown(tally: Tally) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+@contextlib.contextmanager
+def counting(things: str) -> Iterator[Callable[[int], None]]:
+    """Show a count on standard error, where that is a terminal and nothing else is shown on it."""
+    console = Console(stderr=True)
+    if not console.is_terminal or sys.stdout.isatty():
+        yield lambda _: None
+        return
+    with Live(console=console, transient=True, refresh_per_second=1 / LIVE_PERIOD_S) as live:
+        yield lambda count: live.update(Text(f"{count:,} {things}"))
 
 
 async def _live(console: Console, tally: Tally) -> None:

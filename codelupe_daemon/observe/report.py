@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from codelupe_daemon.observe import explain
 from codelupe_daemon.tally import Tally
 
 # Code of strangers must not steer the terminal: control characters are shown as pictures.
 _PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
 _PICTURES |= {0x7F: 0x2421, **dict.fromkeys(range(0x80, 0xA0), 0xFFFD)}
+
+NAMES_MAX = 12
+"""So many definitions are named; `--json` has all."""
+
+
+class Counted:
+    """Verdicts, counted as they go by."""
+
+    def __init__(self) -> None:
+        self.kept = 0
+        self.reasons: Counter[str] = Counter()
+        self._qualities = [0] * 1001
+
+    def count(self, verdict: Mapping[str, Any]) -> None:
+        if verdict["kept"]:
+            self.kept += 1
+            self._qualities[round(1000 * verdict["quality"])] += 1
+        else:
+            self.reasons[verdict["reason"]] += 1
+
+    @property
+    def files(self) -> int:
+        return self.kept + self.reasons.total()
+
+    @property
+    def median_quality(self) -> float:
+        passed = accumulate(self._qualities)
+        return next(i for i, count in enumerate(passed) if 2 * count >= self.kept) / 1000
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -84,19 +115,84 @@ def found(out: Console, results: Mapping[str, Any], words: Sequence[str]) -> Non
 
 
 def verdict(out: Console, verdict: Mapping[str, Any]) -> None:
-    """Why a file was kept or not."""
-    place = f"{verdict['repo']}/{verdict['path']}"
-    ending, style = ("kept", "green") if verdict["kept"] else (
-        f"left out: {verdict['reason']}", "yellow"
-    )  # fmt: skip
-    out.print(Text(f"{place}: {ending}", style=style))
-    facts = [(name, verdict[name]) for name in ("language", "license", "quality", "id")]
-    if verdict["measured"] is not None:
-        facts.insert(0, ("measured", f"{verdict['measured']:.12g}"))
-    signals = [(f"signal: {name}", value) for name, value in verdict["signals"].items()]
-    _columns(out, [fact for fact in facts + signals if fact[1] is not None], justify="<")
+    """Why a file was kept or not, with everything that is known of it."""
+    out.print(_ending(verdict))
+    pairs = [*_reason(verdict), ("language", verdict["language"]), ("license", _license(verdict))]
+    if verdict["kept"]:
+        pairs += [("quality", f"{verdict['quality']:.3f}"), *_signals(verdict["signals"])]
+        pairs += [("near-duplicate", _winner(verdict)), ("id", verdict["id"])]
+    _columns(out, [pair for pair in pairs if pair[1]], justify="<")
     if not verdict["kept"]:
-        out.print("docs/reasons.md explains each reason and how to change it")
+        out.print("docs/examine.md explains each reason and how to change it")
+
+
+def verdict_line(out: Console, verdict: Mapping[str, Any]) -> None:
+    """The same in one line, for one of many files."""
+    out.print(_ending(verdict))
+
+
+def _ending(verdict: Mapping[str, Any]) -> Text:
+    place = f"{verdict['repo']}/{verdict['path']}"
+    if not verdict["kept"]:
+        return Text(f"{place}: left out: {verdict['reason']}", style="yellow")
+    return Text(f"{place}: kept", style="green").append(
+        f"  {verdict['quality']:.2f} {verdict['language']}", style="dim"
+    )
+
+
+def _reason(verdict: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What was measured, the limits that it is held against, and what can be done."""
+    reason, measured = verdict["reason"], verdict["measured"]
+    if reason is None:
+        return
+    if measured is not None:
+        yield "measured", f"{measured:.12g} {explain.measured(reason)}".rstrip()
+    for name, value in verdict["limits"].items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        yield "setting", f"{name} = {shown}".rstrip(" =")
+    yield "to change", explain.change(reason, verdict["path"])
+
+
+def _license(verdict: Mapping[str, Any]) -> str:
+    sources = {"header": "its own header", "folder": "of its folder"}
+    if verdict["license"] is None:
+        return ""
+    return f"{verdict['license']}, {sources[verdict['license_from']]}"
+
+
+def _signals(signals: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, meaning in explain.SIGNALS.items():
+        if name in signals:
+            yield f"  {name}", f"{signals[name]:<5.3g}  {meaning}"
+    counts = [f"{count:,} {name}" for name, count in signals.items() if _is_count(name, count)]
+    yield "counted", ", ".join(counts)
+    names = signals.get("names", [])
+    more = f" and {len(names) - NAMES_MAX:,} more" if len(names) > NAMES_MAX else ""
+    yield "defines", ", ".join(names[:NAMES_MAX]) + more
+    yield "redacted", ", ".join(f"{n:,} {kind}" for kind, n in signals.get("redacted", {}).items())
+    if "benchmark" in signals:
+        yield "benchmark", f"{signals['benchmark']}: left out of training and exports"
+
+
+def _is_count(name: str, value: object) -> bool:
+    return isinstance(value, int) and name not in explain.SIGNALS
+
+
+def _winner(verdict: Mapping[str, Any]) -> str:
+    winner = verdict["winner"]
+    if winner is None:
+        return ""
+    if winner["id"] == verdict["id"]:
+        return "has nearly the same text elsewhere, and won over it"
+    return f"of {winner['repo']}/{winner['path']} ({winner['id'][:12]}), which won"
+
+
+def examined(out: Console, verdicts: Counted) -> None:
+    """The summary that `codelupe examine` of many files ends with."""
+    reasons = [(f"left out: {reason}", count) for reason, count in verdicts.reasons.most_common()]
+    _columns(out, [("files", verdicts.files), ("kept", verdicts.kept), *reasons])
+    if verdicts.kept:
+        out.print(f"median quality {verdicts.median_quality:.2f}")
 
 
 def shown(out: Console, about: Console, content: Mapping[str, Any]) -> None:
