@@ -66,6 +66,9 @@ class Batch(NamedTuple):
     chars: Column
     head: Callable[[int], bytes]
     """The first HEAD_BYTES of a text."""
+    data: npt.NDArray[np.uint8]
+    """The buffer of all texts; where each begins:"""
+    offsets: npt.NDArray[np.int64]
 
     def column(self, feature: int) -> Column:
         return self.table[:, feature]
