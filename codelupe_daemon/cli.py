@@ -49,8 +49,12 @@ def ingest(
     json: Json = False,
     due: Annotated[bool, typer.Option("--due", help="Also visit whatever is due.")] = False,
     no_consumers: Annotated[
-        bool, typer.Option("--no-consumers", help="Record only; do not keep the search index.")
+        bool, typer.Option("--no-consumers", help="Record only; derived stores catch up later.")
     ] = False,
+    licenses: Annotated[
+        str | None,
+        typer.Option(metavar="POLICY", help="Record only: permissive, any, or a list of SPDX ids."),
+    ] = None,
 ) -> None:
     """Read sources and record what passes the rules."""
     from codelupe_daemon.app.ingest import ingest as run_ingest
@@ -59,7 +63,7 @@ def ingest(
 
     if not sources and not due:
         raise UsageError("name at least one SOURCE, or give --due")
-    settings, tally = _settings(store), Tally()
+    settings, tally = _settings(store, licenses=licenses), Tally()
 
     async def work() -> bool:
         async with progress.shown(tally):
@@ -325,10 +329,10 @@ def _message(error: CodeLupeError) -> str:
     return error.reason if isinstance(error, Rejected) else str(error)
 
 
-def _settings(store: str | None) -> Settings:
+def _settings(store: str | None, **options: Any) -> Settings:
     from codelupe_daemon import config
 
-    return config.load(store=store)
+    return config.load(store=store, **options)
 
 
 def _wait_for(work: Coroutine[Any, Any, T]) -> T:
