@@ -187,12 +187,16 @@ class Planter:
         )
 
     def _planted(self, kind: str, language: str, line: str, value: str) -> Text:
-        """The line after a blank line of a real file, indented as the code that follows."""
+        """The line after a blank line of a real file, indented as the code that follows.
+
+        What must stand in code, not in a docstring, is at the file's end.
+        """
         host = self._random.choice(self._hosts[language])
         places = [found.end() for found in re.finditer(rb"\n\r?\n(?=[ \t]*\w)", host.data)]
-        at = self._random.choice(places or [0])
+        at = self._random.choice(places or [0]) if kind else len(host.data)
         indent = re.match(rb"[ \t]*", host.data[at:])
-        planted = (indent[0] if indent else b"") + line.encode() + b"\n"
+        before = b"" if kind else b"\n"
+        planted = before + (indent[0] if indent else b"") + line.encode() + b"\n"
         data = host.data[:at] + planted + host.data[at:]
         start = data.index(value.encode(), at)
         return Text(language, host.suffix, data, kind, start, start + len(value))

@@ -82,7 +82,9 @@ def _is_secret_name(context: bytes) -> bool:
     if found is None:
         return False
     name = _CAMEL.sub(b"_", found[1]).lower()
-    if found[0].rstrip(b"\"'`bBrRuUfLS@$ ").endswith(b"(") and not _SETTER.match(name):
+    if found[0].rstrip(b"\"'`bBrRuUfLS@$ ").endswith(b"(") and not _SETTER.match(
+        name.rpartition(b".")[2]
+    ):
         return False
     return _SECRET.search(name) is not None and _NO_SECRET.search(name) is None
 

@@ -8,13 +8,14 @@ from functools import cached_property
 
 from codelupe_daemon.examine.languages import ANALYSERS, KIND_OF_LANGUAGE
 
-_STRING = re.compile(rb"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`")
+_STRING = re.compile(rb"\"(?:[^\"\\]|\\.)*(?:\"|\Z)|'(?:[^'\\]|\\.)*'|`[^`]*(?:`|\Z)")
+"""Not closed before the place: the place is inside, but for Rust's lifetimes."""
 _TRIPLE = re.compile(rb"\"\"\"|'''")
 _BEGINNINGS = (b"#", b"//", b"*", b"--", b";", b"%", b"/*", b"(*", b"<!--", b"REM ")
 
 
 class Comments:
-    """The comments of one text, found when they are first asked for. Docstrings are comments.
+    """The comments of one text, found when they are first asked for; docstrings are comments.
 
     Without a language: the lines that begin as comments do.
     """
@@ -55,9 +56,21 @@ class Comments:
 
     @cached_property
     def _docstrings(self) -> list[int]:
+        """Where those begin and end that begin a line; other strings are values."""
+        borders: list[int] = []
         if self._analyser is None or not self._analyser.triple_quotes:
-            return []
-        return [found.start() for found in _TRIPLE.finditer(self._text)]
+            return borders
+        quotes, start, is_docstring = b"", 0, False
+        for found in _TRIPLE.finditer(self._text):
+            if not quotes:
+                quotes, start = found[0], found.start()
+                line = self._text[self._text.rfind(b"\n", 0, start) + 1 : start]
+                is_docstring = not line.strip(b" \tbrBRuUfF")
+            elif quotes == found[0]:
+                quotes = b""
+                if is_docstring:
+                    borders += [start, found.start()]
+        return borders
 
 
 def _begins_comment(code: bytes, marker: bytes) -> bool:

@@ -8,9 +8,10 @@ from codelupe_daemon.examine.secrets.base import Finding, Kind
 
 _LOCAL = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}\Z")
 _DOMAIN = re.compile(
-    rb"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,5}[A-Za-z]{2,24}(?![A-Za-z0-9_(@:])"
+    rb"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,5}(?:[a-z]{2,24}|[A-Z]{2,24})(?![A-Za-z0-9_(@:])"
 )
 _IN_URL = re.compile(rb"://[^\s/@]*\Z")
+_NUMBER = re.compile(rb"\d{6}")  # the id of a message
 _NOBODY = re.compile(
     rb"(?:git|hg|svn|user|username|name|you|your[._-]?(?:name|e?mail)|e?mail|foo|bar|baz|test\w*|nobody"
     rb"|no-?reply|do-?not-?reply|example|someone|somebody|admin|root|alice|bob|joe|john|jane|j?doe"
@@ -19,7 +20,7 @@ _NOBODY = re.compile(
 )
 _NOWHERE = re.compile(
     rb"(?:\A|\.)(?:example\.\w+(?:\.\w+)?|example|test|invalid|localhost|local|internal|lan"
-    rb"|domain\.com|email\.com|mail\.com|yourdomain\.\w+|mydomain\.\w+|foo\.\w+|bar\.\w+|host\.com"
+    rb"|domain\.com|email\.com|mail\.com|yourdomain\.\w+|mydomain\.\w+|foo\.\w+|bar\.\w+|host\.\w+"
     rb"|company\.com|acme\.\w+|site\.com|server\.com|noreply\.github\.com|xyz\.com|abc\.com|test\.com)\Z"
     rb"|\.(?:png|jpe?g|gif|svg|js|ts|py|go|rs|java|html?|css|json|md|txt|so|dll|exe|service|socket"
     rb"|timer|target|mount)\Z",
@@ -35,6 +36,6 @@ def check(text: bytes, at: int) -> Finding | None:
         return None
     if _IN_URL.search(text, max(local.start() - 80, 0), local.start()):
         return None
-    if _NOBODY.match(local[0]) or _NOWHERE.search(domain[0]):
+    if _NUMBER.search(local[0]) or _NOBODY.match(local[0]) or _NOWHERE.search(domain[0]):
         return None
     return Finding(Kind.EMAIL, local.start(), domain.end())

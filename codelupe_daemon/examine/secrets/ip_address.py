@@ -8,7 +8,9 @@ import re
 from codelupe_daemon.examine.secrets.base import Finding, Kind
 
 _ADDRESS = re.compile(rb"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
-_VERSION = re.compile(rb"(?:version|ver|v|release|rfc|section|chapter)\W{0,4}\Z", re.IGNORECASE)
+_VERSION = re.compile(
+    rb"(?<![\w.+/=-])(?:version|ver|v|release|rfc|section|chapter)\W{0,4}\Z", re.IGNORECASE
+)
 _MARKS = tuple(
     ipaddress.ip_network(network)
     for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "192.88.99.0/24")
