@@ -110,12 +110,12 @@ IDENT, NUMBER, STRING, KEYWORD, MODIFIER, ARROW, COMPARE, TYPE_WORD, ATTRIBUTE =
 ) = range(19)
 _FRAME_BYTES = U64(FRAME_COLUMNS * 8)
 
-TOP, TYPE, ENUM, INTERFACE, FUNCTION, BLOCK, ROUND, SQUARE, GROUP, HOLE = range(1, 11)
+TOP, TYPE, ENUM, INTERFACE, FUNCTION, BLOCK, ROUND, SQUARE, GROUP, HOLE, ANNOTATION, OBJECT = range(1, 13)
 NO_PHASE, IN_HEAD, AFTER_HEAD, RETURN_TYPE, INITIALIZERS, ASSIGNED = range(6)
 (NO_WANT, WANT_FUNCTION, WANT_TYPE, WANT_BASE, WANT_NAME, WANT_GROUP, WANT_CONST, WANT_VAR) = range(
     8
 )
-NO_MODE, TYPEDEF, USING, GROUP_NAMES, ALIAS, CONST, QUESTION = range(7)
+NO_MODE, TYPEDEF, USING, GROUP_NAMES, ALIAS, DECLARED, QUESTION = range(7)
 NO_VALUE, BEGINS, ONE_NAME, BRACKETS, TYPED = range(5)
 
 _FUNCTION, _TYPE, _ENUM = int(Act.FUNCTION), int(Act.TYPE), int(Act.ENUM)
@@ -350,7 +350,9 @@ def on_name(
         elif want == WANT_CONST or want == WANT_VAR:
             put(frame, NAME, np.int64(at))
             put(frame, NAME_END, np.int64(stop))
-            put(frame, MODE, CONST if want == WANT_CONST else NO_MODE)
+            put(frame, MODE, DECLARED)
+            if want == WANT_CONST:
+                on_const(state, frame, at, stop)
             put(frame, WANT, NO_WANT)
         elif want != WANT_BASE and want_name(state, frame, at, stop):
             put(frame, WANT, NO_WANT)
@@ -362,6 +364,7 @@ def on_name(
             add_name(state, at, stop)
         else:
             put(frame, MODE, NO_MODE)
+    renew_after_value(state, frame)
     value = get(frame, VALUE)
     if value != NO_VALUE and value != TYPED:
         put(frame, VALUE, ONE_NAME if value == BEGINS else NO_VALUE)
@@ -378,6 +381,27 @@ def on_name(
     put(frame, LAST_END, np.int64(stop))
     put(frame, LAST_STARTS, starts)
     put(state, PREVIOUS, ATTRIBUTE if previous == 64 else IDENT)
+
+
+@njit(**INLINE)
+def renew_after_value(state: np.uint64, frame: np.uint64) -> None:
+    """In C a macro without a semicolon may end `x = {...}`."""
+    if get(state, PREVIOUS) == 125 and get(frame, PHASE) == ASSIGNED and has(state, _HEADS):
+        new_statement(frame)
+
+
+@njit(**JIT)
+def on_const(state: np.uint64, frame: np.uint64, at: np.uint64, stop: np.uint64) -> None:
+    """A constant outside of functions is a definition, but for an imported module."""
+    end = address(state, END)
+    value = first_visible(stop, end)
+    word = U64(0)
+    if peek(value, end) == 61:
+        value = first_visible(value + ONE, end)
+        if value < end:
+            word = first_bytes(value, end) & U64(0xFFFFFFFFFFFFFF)
+    if get(frame, KIND) == TOP and word != U64(0x65726975716572):  # require
+        add_name(state, at, stop)
 
 
 @njit(**JIT)
@@ -399,6 +423,7 @@ def want_name(state: np.uint64, frame: np.uint64, at: np.uint64, stop: np.uint64
 
 @njit(**JIT)
 def on_keyword(state: np.uint64, frame: np.uint64, act: np.int64, previous: np.int64) -> None:
+    renew_after_value(state, frame)
     put(state, PREVIOUS, KEYWORD)
     kind = get(frame, KIND)
     if act == _MODIFIER:
@@ -485,6 +510,10 @@ def on_open_round(state: np.uint64, frame: np.uint64, at: np.uint64) -> None:
         if has(state, _HEADS):
             if kind == TOP or kind == TYPE or kind == BLOCK:
                 open_head(frame, last, last_end)
+            elif kind == ROUND and byte_at(address(frame, OPENED) + ONE) == 42:
+                outer = frame - _FRAME_BYTES  # int (*name(int))(int) {
+                if not is_round(get(outer, KIND)) and get(outer, PHASE) == NO_PHASE:
+                    open_head(outer, last, last_end)
         elif has(state, _MEMBERS):
             if kind == TYPE or (kind == TOP and has(state, _TOP_MEMBERS)):
                 if get(frame, PHASE) == NO_PHASE:
@@ -496,7 +525,7 @@ def on_open_round(state: np.uint64, frame: np.uint64, at: np.uint64) -> None:
                     add_name(state, last, last_end)
                     put(frame, PHASE, IN_HEAD)
                     put(frame, HEAD_END, 0)
-                elif not is_round(kind):
+                elif kind == OBJECT:
                     put(frame, HEAD, np.int64(last))
                     put(frame, HEAD_END, np.int64(last_end))
                     put(frame, PHASE, IN_HEAD)
@@ -593,7 +622,12 @@ def on_open_brace(state: np.uint64, frame: np.uint64, at: np.uint64) -> None:
         opens = FUNCTION
         is_value = phase == ASSIGNED
     elif traits & _SCRIPT:
-        if kind == INTERFACE or (get(frame, MODE) == ALIAS and previous == 61):
+        if kind == ANNOTATION or (get(frame, MODE) == DECLARED and traits & _TYPES):
+            is_value = True
+            opens = ANNOTATION
+        elif kind == INTERFACE:
+            opens = ANNOTATION
+        elif (get(frame, MODE) == ALIAS and previous == 61):
             opens = INTERFACE
         elif phase == RETURN_TYPE and not (
             previous == IDENT
@@ -603,11 +637,13 @@ def on_open_brace(state: np.uint64, frame: np.uint64, at: np.uint64) -> None:
             or previous == KEYWORD
             or previous == STRING
         ):
-            opens = INTERFACE
+            opens = ANNOTATION
             is_value = True
         elif phase == AFTER_HEAD or phase == RETURN_TYPE:
             add_name(state, address(frame, HEAD), address(frame, HEAD_END))
             opens = FUNCTION
+        elif previous == 61 or previous == MODIFIER or (kind == OBJECT and previous == 58):
+            opens = OBJECT  # what is assigned or exported, not what a call is given
     if get(frame, MODE) == TYPEDEF:
         put(frame, TYPE_AT, 0)
     elif not is_value:
@@ -808,7 +844,12 @@ def on_less(state: np.uint64, frame: np.uint64, at: np.uint64) -> np.uint64:
                 put(state, HEREDOC, np.int64(word))
                 put(state, HEREDOC_END, np.int64(word_end(word, end)))
                 return word_end(word, end) + U64(1 if quoted else 0)
+    if peek(at + ONE, end) == 61:
+        put(state, PREVIOUS, COMPARE)
+        return at + U64(2)
     want = get(frame, WANT)
+    if get(state, PREVIOUS) == KEYWORD and has(state, _HEADS):  # template <class T>
+        return max(angles_end(at, end), at + ONE)
     follows_name = get(state, PREVIOUS) == IDENT and at > start
     if follows_name and (has(state, _SCRIPT)):
         follows_name = is_word(np.int64(byte_at(at - ONE)))
@@ -858,9 +899,7 @@ def on_equals(state: np.uint64, frame: np.uint64, at: np.uint64) -> np.uint64:
         if want == WANT_TYPE:
             put(frame, NEXT, 0)
     elif traits & _ASSIGNED:
-        if get(frame, MODE) == CONST:
-            on_const(state, frame, at)
-        elif get(frame, NAME) == 0 and previous == IDENT:
+        if get(frame, NAME) == 0 and previous == IDENT:
             put(frame, NAME, np.int64(last))
             put(frame, NAME_END, np.int64(last_end))
         if get(frame, MODE) != ALIAS:
@@ -869,16 +908,6 @@ def on_equals(state: np.uint64, frame: np.uint64, at: np.uint64) -> np.uint64:
         put(frame, PHASE, NO_PHASE)
     put(state, PREVIOUS, 61)
     return at + ONE
-
-
-@njit(**JIT)
-def on_const(state: np.uint64, frame: np.uint64, at: np.uint64) -> None:
-    """A constant outside of functions is a definition, but for an imported module."""
-    end = address(state, END)
-    value = first_visible(at + ONE, end)
-    word = first_bytes(value, end) & U64(0xFFFFFFFFFFFFFF) if value < end else U64(0)
-    if get(frame, KIND) == TOP and word != U64(0x65726975716572):  # require
-        add_name(state, address(frame, NAME), address(frame, NAME_END))
 
 
 @njit(**JIT)
@@ -917,7 +946,7 @@ def on_colon(state: np.uint64, frame: np.uint64) -> None:
             put(frame, VALUE, TYPED)
         elif get(frame, MODE) == QUESTION:
             put(frame, MODE, NO_MODE)
-        elif kind == BLOCK and get(frame, LAST) != 0 and get(state, PREVIOUS) == IDENT:
+        elif kind == OBJECT and get(frame, LAST) != 0 and get(state, PREVIOUS) == IDENT:
             if get(frame, LAST_STARTS) and get(frame, NAME) == 0:
                 put(frame, NAME, get(frame, LAST))
                 put(frame, NAME_END, get(frame, LAST_END))
@@ -931,7 +960,10 @@ def on_colon(state: np.uint64, frame: np.uint64) -> None:
 def on_comma(state: np.uint64, frame: np.uint64) -> None:
     traits = get(state, TRAITS)
     if traits & _ASSIGNED:
+        following = get(frame, NEXT)
         new_statement(frame)
+        if following != FUNCTION:  # class A implements B, C {
+            put(frame, NEXT, following)
     elif get(frame, WANT) != WANT_BASE:
         put(frame, WANT, NO_WANT)
         if traits & _DEFERRED:
@@ -1008,6 +1040,15 @@ def on_hash(state: np.uint64, at: np.uint64) -> np.uint64:
     return at + ONE
 
 
+@njit(**INLINE)
+def is_operator(byte: np.uint8) -> bool:
+    """Whether `=` after it is not an assignment of its own."""
+    return bool(
+        byte == 33 or byte == 62 or byte == 37 or 42 <= byte <= 45 or byte == 94 or byte == 124
+        or byte == 38
+    )  # fmt: skip
+
+
 @njit(**JIT)
 def on_mark(state: np.uint64, at: np.uint64) -> np.uint64:
     """Take the mark at `at`; where the text goes on."""
@@ -1032,6 +1073,12 @@ def on_mark(state: np.uint64, at: np.uint64) -> np.uint64:
             return min(find_long_end(at, end), end)
         return line_end(at, end)
     stop = at + ONE
+    if peek(stop, end) == 61 and is_operator(byte):
+        put(state, PREVIOUS, COMPARE)
+        put(state, FRESH, 0)
+        put(frame, WANT, NO_WANT)
+        put(frame, VALUE, NO_VALUE)
+        return at + U64(2)
     if byte == 40:
         on_open_round(state, frame, at)
     elif byte == 41:
@@ -1075,8 +1122,8 @@ def on_mark(state: np.uint64, at: np.uint64) -> np.uint64:
         if traits & _SCRIPT and after != 46 and after != 58 and after != 63:
             put(frame, MODE, QUESTION)
             put(frame, VALUE, NO_VALUE)
-    elif byte == 42 or byte == 38:
-        if traits & _DEFERRED:
+    elif byte == 42 or byte == 38 or byte == 62:
+        if traits & _DEFERRED and get(frame, WANT) != WANT_BASE:
             put(frame, WANT, NO_WANT)
             put(frame, NEXT, 0)
     elif byte == 33:

@@ -31,10 +31,10 @@ _SCRIPT_WORDS = {
     Act.TYPE: "class",
     Act.CONST: "const",
     Act.VAR: "let var",
-    Act.CONTROL: "if else for while do switch case default return throw break continue new typeof "
+    Act.CONTROL: "if else for while do switch case return throw break continue new typeof "
     "instanceof in of delete void yield await try catch finally with import extends this super "
     "null true false",
-    Act.MODIFIER: "export",
+    Act.MODIFIER: "export default",
 }
 _SCRIPT_MODIFIERS = "async static get set"
 

@@ -291,14 +291,15 @@ def heredoc_end(at: np.uint64, end: np.uint64, word: np.uint64, stop: np.uint64)
 def directive_end(at: np.uint64, end: np.uint64) -> np.uint64:
     """The end of a preprocessor's line and the lines that continue it, or a comment in it that
     may go on."""
-    comment = U64(0)
     while True:
         stop = line_end(at, end)
         opening = find_pair(at, stop, 47, 42)
         if opening < stop and byte_at(opening - ONE) != 34:
-            comment = opening
-        if comment != U64(0):
-            return comment
+            closing = find_pair(opening + U64(2), stop, 42, 47)
+            if closing >= stop:
+                return opening
+            at = closing + U64(2)
+            continue
         last = stop
         if last > at and byte_at(last - ONE) == _RETURN:
             last -= ONE
