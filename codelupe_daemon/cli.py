@@ -34,6 +34,7 @@ Store = Annotated[
     str | None, typer.Option("--store", metavar="FILE", help="The store: a path or sqlite:///FILE.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; text for people goes to stderr.")]
+KeepOrSkip = Literal["keep", "skip"]
 MinQuality = Annotated[
     float | None, typer.Option(min=0, max=1, help="Only this score or better, 0 to 1.")
 ]
@@ -190,8 +191,13 @@ def export(
     ] = None,
     min_quality: MinQuality = None,
     duplicates: Annotated[
-        Literal["keep", "skip"],
-        typer.Option(help="keep: a row for each place; skip: only the best place."),
+        KeepOrSkip, typer.Option(help="keep: a row for each place; skip: only the best place.")
+    ] = "skip",
+    near_duplicates: Annotated[
+        KeepOrSkip, typer.Option(help="Texts that are nearly the same as a better one.")
+    ] = "skip",
+    contaminated: Annotated[
+        KeepOrSkip, typer.Option(help="Texts that hold a piece of a public benchmark.")
     ] = "skip",
     update: Annotated[
         bool, typer.Option("--update", help="Bring the export at --output up to date.")
@@ -199,13 +205,15 @@ def export(
 ) -> None:
     """Write recorded texts to a file that datasets and pandas open."""
     from codelupe_daemon.app import keep
+    from codelupe_daemon.consume.export import Choice, Options
 
     settings = _settings(store)
     if update:
         result = _wait_for(keep.update_export(settings, output))
     else:
         quality = settings.min_quality if min_quality is None else min_quality
-        result = _wait_for(keep.export(settings, output, format_, quality, duplicates))
+        options = Options(quality, *map(Choice, (duplicates, near_duplicates, contaminated)))
+        result = _wait_for(keep.export(settings, output, format_, options))
     if output is None:
         return
     if json:

@@ -9,7 +9,7 @@ from typing import Any
 
 from codelupe_daemon.app.consuming import catch_up
 from codelupe_daemon.app.places import full_name, places
-from codelupe_daemon.app.stores import consumers, journal
+from codelupe_daemon.app.stores import clusters, consumers, journal
 from codelupe_daemon.config import Settings
 from codelupe_daemon.consume import export as exporting
 from codelupe_daemon.consume import runner
@@ -19,22 +19,21 @@ from codelupe_daemon.journal.owner import this_process
 
 
 async def export(
-    settings: Settings, output: Path | None, format_: str, min_quality: float, duplicates: str
+    settings: Settings, output: Path | None, format_: str, options: exporting.Options
 ) -> dict[str, Any]:
     """Write live contents to a file, or as JSON lines to standard output."""
-    options = exporting.Options(min_quality, exporting.Duplicates(duplicates))
-    async with journal(settings, to_look=output is None) as store:
-        return _exported(
-            await exporting.export(store, exporting.Format(format_), options, output=output)
-        )
+    to_look = output is None
+    async with journal(settings, to_look=to_look) as store, clusters(settings) as copies:
+        made = exporting.Format(format_)
+        return _exported(await exporting.export(store, copies, made, options, output=output))
 
 
 async def update_export(settings: Settings, output: Path | None) -> dict[str, Any]:
     """Write an export again, under the options that it was written with."""
     if output is None:
         raise UsageError("--update needs --output FILE: the export to bring up to date")
-    async with journal(settings) as store:
-        return _exported(await exporting.update(store, output))
+    async with journal(settings) as store, clusters(settings) as copies:
+        return _exported(await exporting.update(store, copies, output))
 
 
 def _exported(exported: exporting.Exported) -> dict[str, Any]:

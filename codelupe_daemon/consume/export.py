@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -21,6 +21,7 @@ import orjson
 
 from codelupe_daemon.errors import Fatal, UsageError
 from codelupe_daemon.journal.base import ExportRow, Journal
+from codelupe_daemon.journal.clusters import ClusterStore
 from codelupe_daemon.model import LiveContent, Place
 
 FACTS_PER_PAGE = 2000
@@ -42,11 +43,8 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-class Duplicates(StrEnum):
-    """What becomes of a text that stands in several places: a row for each, or its best place.
-
-    Commit and license are recorded of the best place only: null elsewhere.
-    """
+class Choice(StrEnum):
+    """What becomes of one kind of texts."""
 
     KEEP = "keep"
     SKIP = "skip"
@@ -57,7 +55,15 @@ class Options:
     """What an export holds; recorded with it. `min_quality` is 0..1."""
 
     min_quality: float = 0.7
-    duplicates: Duplicates = Duplicates.SKIP
+    duplicates: Choice = Choice.SKIP
+    """Of a text that stands in several places: a row for each, or only its best place.
+
+    Commit and license are recorded of the best place only: null elsewhere.
+    """
+    near_duplicates: Choice = Choice.SKIP
+    """Texts of which another place has a better one that is nearly the same."""
+    contaminated: Choice = Choice.SKIP
+    """Texts that hold a piece of a public benchmark."""
 
 
 class Exported(NamedTuple):
@@ -68,6 +74,14 @@ class Exported(NamedTuple):
     watermark: int
 
 
+class _Source(NamedTuple):
+    """Where rows come from, and which of them pass."""
+
+    journal: Journal
+    clusters: ClusterStore
+    options: Options
+
+
 class _Writer(Protocol):
     def write(self, rows: Sequence[LiveContent]) -> None: ...
 
@@ -75,30 +89,43 @@ class _Writer(Protocol):
 
 
 async def export(
-    journal: Journal, format_: Format, options: Options, *, output: Path | None
+    journal: Journal,
+    clusters: ClusterStore,
+    format_: Format,
+    options: Options,
+    *,
+    output: Path | None,
 ) -> Exported:
     """Write all live contents that pass; `output` None is standard output (JSON Lines only).
 
     Raises `UsageError` for Parquet to standard output, `Fatal` where the file cannot be written.
     """
     if output is not None:
-        return await _to_file(journal, format_, options, output.absolute())
+        return await _to_file(_Source(journal, clusters, options), format_, output.absolute())
     if format_ is not Format.JSONL:
         raise UsageError("Parquet needs a file: name it with --output FILE")
     watermark = await journal.last_id()
-    _, rows = await _write(journal, options, _Jsonl(sys.stdout.buffer), watermark)
+    source = _Source(journal, clusters, options)
+    _, rows = await _write(source, _Jsonl(sys.stdout.buffer), watermark)
     sys.stdout.buffer.flush()
     return Exported(None, rows, watermark)
 
 
-async def update(journal: Journal, path: Path) -> Exported:
+async def update(journal: Journal, clusters: ClusterStore, path: Path) -> Exported:
     """Run an export again as it was recorded. Raises `UsageError` where there is none."""
     for row in await journal.exports():
         if row.path == str(path.absolute()):
-            recorded = row.options
-            options = Options(recorded["min_quality"], Duplicates(recorded["duplicates"]))
-            return await export(journal, Format(row.format), options, output=Path(row.path))
+            options = _recorded(row.options)
+            output = Path(row.path)
+            return await export(journal, clusters, Format(row.format), options, output=output)
     raise UsageError(f"no export to {path} is known: `codelupe export --output {path}` makes one")
+
+
+def _recorded(options: Mapping[str, Any]) -> Options:
+    """What is not recorded was no choice yet when the export was made: it kept everything."""
+    names = ("duplicates", "near_duplicates", "contaminated")
+    choices = (Choice(options.get(name, Choice.KEEP)) for name in names)
+    return Options(options["min_quality"], *choices)
 
 
 def holding(exports: Iterable[ExportRow], ids: Iterable[int]) -> list[str]:
@@ -126,16 +153,16 @@ def _part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-async def _to_file(journal: Journal, format_: Format, options: Options, path: Path) -> Exported:
+async def _to_file(source: _Source, format_: Format, path: Path) -> Exported:
     """Recorded before the first row is read: a takedown beside it knows of the file."""
-    watermark, part = await journal.last_id(), _part_of(path)
-    now = int(time.time())
-    await journal.record_export(ExportRow(str(path), format_, watermark, asdict(options), now))
+    watermark, part = await source.journal.last_id(), _part_of(path)
+    now, options = int(time.time()), asdict(source.options)
+    await source.journal.record_export(ExportRow(str(path), format_, watermark, options, now))
     with _explained(path):
         writer: _Writer = _Jsonl(part.open("wb")) if format_ is Format.JSONL else _Parquet(part)
         with _removed_on_error(part), closing(writer):
-            ids, rows = await _write(journal, options, writer, watermark)
-        sidecar = {"format": format_, "watermark": watermark, "options": asdict(options)}
+            ids, rows = await _write(source, writer, watermark)
+        sidecar = {"format": format_, "watermark": watermark, "options": options}
         _publish(path, orjson.dumps(sidecar | {"ids": ids}))
     return Exported(path, rows, watermark)
 
@@ -169,17 +196,15 @@ def _explained(path: Path) -> Iterator[None]:
         raise Fatal(f"{path} cannot be written: {error.strerror}") from error
 
 
-async def _write(
-    journal: Journal, options: Options, writer: _Writer, watermark: int
-) -> tuple[list[int], int]:
+async def _write(source: _Source, writer: _Writer, watermark: int) -> tuple[list[int], int]:
     """Stream the rows; the ids of their contents, and how many rows they are."""
     written: list[int] = []
     count = 0
-    async for ids in _pages(journal, options, watermark):
-        rows = sorted(await journal.live_by_id(ids, content=True))
+    async for ids in _pages(source, watermark):
+        rows = sorted(await source.journal.live_by_id(ids, content=True))
         written += (row.id for row in rows)
-        if options.duplicates is Duplicates.KEEP:
-            rows = [place for row in rows for place in await _everywhere(journal, row)]
+        if source.options.duplicates is Choice.KEEP:
+            rows = [place for row in rows for place in await _everywhere(source.journal, row)]
         for part in _slices(rows):
             await asyncio.to_thread(writer.write, part)
         count += len(rows)
@@ -212,16 +237,13 @@ def _slices(rows: Sequence[LiveContent]) -> Iterator[list[LiveContent]]:
         yield part
 
 
-async def _pages(journal: Journal, options: Options, watermark: int) -> AsyncIterator[list[int]]:
+async def _pages(source: _Source, watermark: int) -> AsyncIterator[list[int]]:
     """Ids of what passes, as many at a time as their texts allow to hold in memory."""
     page: list[int] = []
     chars = after = 0
-    least = 100 * options.min_quality - _TOLERANCE
-    while facts := await journal.live(after, FACTS_PER_PAGE, content=False):
+    while facts := await source.journal.live(after, FACTS_PER_PAGE, content=False):
         after = facts[-1].id
-        for row in facts:
-            if row.quality < least or row.id > watermark:
-                continue
+        for row in await _passing(source, [row for row in facts if row.id <= watermark]):
             if page and chars + row.content_chars > TEXT_PER_PAGE_CHARS:
                 yield page
                 page, chars = [], 0
@@ -229,6 +251,23 @@ async def _pages(journal: Journal, options: Options, watermark: int) -> AsyncIte
             chars += row.content_chars
     if page:
         yield page
+
+
+async def _passing(source: _Source, rows: Sequence[LiveContent]) -> list[LiveContent]:
+    options = source.options
+    least = 100 * options.min_quality - _TOLERANCE
+    passing = [row for row in rows if row.quality >= least]
+    if options.contaminated is Choice.SKIP:
+        passing = [row for row in passing if not _is_contaminated(row.signals)]
+    if options.near_duplicates is Choice.SKIP:
+        clusters = await source.clusters.clusters_of([row.content_hash for row in passing])
+        losers = {one.content_hash for one in clusters.values() if one.winner != one.content_hash}
+        passing = [row for row in passing if row.content_hash not in losers]
+    return passing
+
+
+def _is_contaminated(signals: bytes) -> bool:
+    return b'"benchmark":' in signals and "benchmark" in orjson.loads(signals)
 
 
 def _row(content: LiveContent) -> dict[str, Any]:
