@@ -9,6 +9,7 @@ from codelupe_daemon.examine.rules import (
     binary,
     configuration,
     data,
+    documentation,
     generated,
     limits,
     minified,
@@ -21,6 +22,7 @@ PATH_RULES = (
     test_fixture.RULE,
     generated.BY_PATH,
     minified.BY_PATH,
+    documentation.RULE,
     configuration.RULE,
     binary.RULE,
 )

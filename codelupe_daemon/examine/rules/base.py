@@ -16,12 +16,15 @@ from codelupe_daemon.model import Reason
 class PathRule:
     """Leaves out a file by its path. All are compared in lower case.
 
-    `folders`: names of a folder anywhere above the file, or `parent/child`.
+    `folders`: names of a folder anywhere above the file, or `parent/child`. `top_folders`: of one
+    in the root of the repository. `folder_pattern` is searched in the path of the folder.
     `names` are whole, `endings` may be several; `pattern` matches from a name's beginning.
     """
 
     reason: Reason
     folders: frozenset[str] = frozenset()
+    top_folders: frozenset[str] = frozenset()
+    folder_pattern: re.Pattern[str] | None = None
     names: frozenset[str] = frozenset()
     endings: tuple[str, ...] = ()
     pattern: re.Pattern[str] | None = None
@@ -29,8 +32,11 @@ class PathRule:
     def holds_folder(self, folder: str) -> bool:
         """Whether a file in this folder is left out; the folder is in lower case."""
         parts = folder.split("/")
-        return any(part in self.folders for part in parts) or any(
-            f"{above}/{below}" in self.folders for above, below in pairwise(parts)
+        return (
+            parts[0] in self.top_folders
+            or any(part in self.folders for part in parts)
+            or any(f"{above}/{below}" in self.folders for above, below in pairwise(parts))
+            or (self.folder_pattern is not None and bool(self.folder_pattern.search(folder)))
         )
 
     def holds_name(self, name: str) -> bool:

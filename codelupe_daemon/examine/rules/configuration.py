@@ -11,7 +11,7 @@ RULE = PathRule(
     Reason.CONFIGURATION,
     folders=frozenset(
         {".github", ".gitlab", ".circleci", ".vscode", ".idea", ".teamcity", ".devcontainer"}
-        | {".husky", ".obsidian"}
+        | {".husky", ".obsidian", ".storybook", ".changeset", ".yarn"}
     ),
     names=frozenset(
         {"gruntfile.js", "gulpfile.js", "package.json", "tsconfig.json", "composer.json"}
@@ -19,8 +19,10 @@ RULE = PathRule(
         | {"settings.gradle", "settings.gradle.kts", ".pryrc", ".irbrc", ".editorconfig"}
         | {".pnp.cjs", ".pnp.js", "pyproject.toml", "cargo.toml", "setup.cfg", "tox.ini"}
         | {".gitattributes", ".gitignore", ".gitmodules", ".formatter.exs", ".credo.exs"}
+        | {"proguard.pro", "proguard-rules.pro", ".indent.pro", ".gitpod.dockerfile"}
     ),
     pattern=re.compile(
-        r"[\w.-]*\.(?:config|conf)\.(?:[cm]?[jt]s|exs)$|\.[\w-]+rc\.(?:py|rb)$|\.[\w-]+\.[cm]?js$"
+        r"[\w.-]*\.(?:config|conf)(?:\.(?:base|common|dev|prod|test|development|production))?"
+        r"\.(?:[cm]?[jt]s|exs)$|\.[\w-]+rc\.(?:py|rb)$|\.[\w-]+\.[cm]?js$"
     ),
 )

@@ -80,10 +80,14 @@ _WINDOW_BYTES = 400
 def _line_of_marker(head: bytes) -> float:
     """Only the surroundings of what may be a marker are looked at closely."""
     lines = b"\n".join(head.split(b"\n", _HEAD_LINES)[:_HEAD_LINES])
+    end = 0
     for hint in _HINT.finditer(lines):
+        if hint.end() + _WINDOW_BYTES // 2 <= end:
+            continue  # its surroundings have been looked at
         start = lines.rfind(b"\n", 0, hint.start()) + 1
         before = lines.rfind(b"\n", 0, max(start - 1, 0)) + 1
-        if _MARKERS.search(lines, before, hint.start() + _WINDOW_BYTES):
+        end = hint.start() + _WINDOW_BYTES
+        if _MARKERS.search(lines, max(before, hint.start() - _WINDOW_BYTES), end):
             return float(lines.count(b"\n", 0, start) + 1)
     return np.nan
 

@@ -11,7 +11,10 @@ from codelupe_daemon.model import Reason
 
 BY_PATH = PathRule(
     Reason.MINIFIED,
-    endings=(".min.js", ".min.css", "-min.js", "-min.css", ".min.mjs", ".bundle.js", ".packed.js"),
+    endings=(
+        *(".min.js", ".min.css", "-min.js", "-min.css", ".min.mjs", ".min.cjs"),
+        *(".bundle.js", ".packed.js", ".chunk.js"),
+    ),
 )
 
 

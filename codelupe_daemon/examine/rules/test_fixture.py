@@ -6,7 +6,7 @@ from codelupe_daemon.examine.rules.base import PathRule
 from codelupe_daemon.model import Reason
 
 _TESTS = ("test", "tests", "spec", "specs", "testing")
-_DATA = ("data", "fixture", "files", "resources", "snapshots", "golden", "cases", "inputs")
+_DATA = ("data", "fixture", "files", "resources", "snapshots", "golden", "inputs")
 
 RULE = PathRule(
     Reason.TEST_FIXTURE,
