@@ -24,6 +24,9 @@ TEXTS = Package("cargo", "spdx", "0.13.6")
 CATEGORIES = Package("pypi", "license-expression", "30.4.4")
 ROOT = Path(codelupe_daemon.__file__).parent
 PERMISSIVE = {"Permissive", "Public Domain"}
+_GPL3 = re.compile(r"GNU GENERAL PUBLIC LICENSE\s+Version 3, 29.*", re.DOTALL)
+# How to apply a licence is not always copied with it: a text of its own, without a name.
+_AFTER_TERMS = re.compile(r"(?i)END OF (?:THE )?TERMS AND CONDITIONS.*", re.DOTALL)
 # Deprecated ids that are not GNU's: https://spdx.org/licenses, "deprecated".
 RENAMED = {
     "BSD-2-Clause-FreeBSD": "BSD-2-Clause-Views",
@@ -53,7 +56,11 @@ def main() -> None:
     table = _ids(identifiers, json.loads(index))
     (ROOT / "spdx.json").write_text(json.dumps(table, indent=0, sort_keys=True) + "\n")
     texts = {name: _text(crate, name) for name in _texts_wanted(table)}
-    _write_index({name: text for name, text in texts.items() if text})
+    # SPDX has the GPL's text with it, which COPYING.LESSER has not.
+    texts["LGPL-3.0-only"] = _GPL3.sub("", texts["LGPL-3.0-only"])
+    terms = [(name, _AFTER_TERMS.sub("", text)) for name, text in texts.items() if text]
+    after = {match[0]: "" for text in texts.values() if (match := _AFTER_TERMS.search(text))}
+    _write_index([*terms, *((name, text) for text, name in after.items())])
 
 
 def _files(package: Package, cache: Path) -> list[tuple[str, bytes]]:
@@ -101,9 +108,9 @@ def _text(crate: dict[str, bytes], name: str) -> str:
     return ""
 
 
-def _write_index(texts: dict[str, str]) -> None:
+def _write_index(texts: list[tuple[str, str]]) -> None:
     """Names; how many groups each has; each group's hash, sorted, and whose it is."""
-    of_text = [np.unique(groups(words(text.encode()))) for text in texts.values()]
+    of_text = [np.unique(groups(words(text.encode()))) for _, text in texts]
     sizes = np.array([len(one) for one in of_text])
     hashes = np.concatenate(of_text)
     owners = np.repeat(np.arange(len(texts), dtype=np.uint16), sizes)
@@ -111,7 +118,7 @@ def _write_index(texts: dict[str, str]) -> None:
     unique, counts = np.unique(hashes, return_counts=True)
     np.savez_compressed(
         ROOT / "examine" / "licenses" / "texts.npz",
-        names=np.array(list(texts)),
+        names=np.array([name for name, _ in texts]),
         sizes=sizes.astype(np.uint16),
         gaps=np.diff(unique, prepend=np.uint32(0)),
         counts=counts.astype(np.uint16),

@@ -16,7 +16,7 @@ _REMEMBERED = 100_000
 _OWN_TEXT_BYTES = 250
 """Shorter texts that nobody knows only point elsewhere."""
 _KIND = (
-    r"(?:(?:apache|mit|bsd|isc|[al]?gpl|mpl|epl|cc0|cc|boost|bsl|zlib|unlicense|ofl|psf|x11)"
+    r"(?:(?:apache|mit|0?bsd|isc|[al]?gpl|mpl|epl|cc0|cc|boost|bsl|zlib|unlicense|ofl|psf|x11)"
     r"[\w.+-]*?)"
 )
 _ENDING = r"(?:\.(?:txt|text|md|markdown|rst|html?|adoc|org|in|en))?"
@@ -30,6 +30,7 @@ _NAME = re.compile(
 _HINT = re.compile(r"licen[sc]e|copying|copyright|gpl|^(?:mpl|apache|mit|bsd)", re.IGNORECASE)
 _COPYRIGHT = re.compile(rf"copyrights?{_ENDING}", re.IGNORECASE)
 _LESSER = re.compile(r"(?:copying|license)[-_.]?(?:lesser|lib|library)\b", re.IGNORECASE)
+_OFTEN_CHOSEN = {"MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "Unlicense", "Zlib"}
 _REUSE_FOLDER = "LICENSES"
 
 
@@ -78,15 +79,17 @@ class FolderLicenses:
 class _File(NamedTuple):
     name: str
     expression: str | None
-    is_long: bool
+    is_unknown: bool
+    """It says something of its own, but nothing that is known."""
 
 
 def combine(found: Sequence[tuple[str, bytes]]) -> FolderLicenses:
     """What licence files (path, text) say of the folders that they lie in.
 
     Several in one folder: files named by their licence (LICENSE-MIT, LICENSE-APACHE) are a
-    choice; COPYING beside COPYING.LESSER is what the lesser one adds to; otherwise all hold. Of a
-    LICENSES folder, the folder that it lies in has all licences, unless it has a file of its own.
+    choice, and so is one beside a LICENSE if they are what Rust's users choose among; COPYING is
+    what COPYING.LESSER adds to; otherwise all hold. Texts in a LICENSES folder hold for the
+    folder around it, unless that has a file of its own.
     """
     identified: dict[bytes, Identified] = {}
     folders: dict[str, list[_File]] = {}
@@ -114,35 +117,26 @@ def _of_folder(files: list[_File]) -> str | None:
     known = [file for file in files if file.expression]
     main = [file for file in known if not _COPYRIGHT.fullmatch(file.name)] or known
     if not main:
-        return UNKNOWN if any(file.is_long for file in files) else None
+        return UNKNOWN if any(file.is_unknown for file in files) else None
     lesser = [file for file in main if _LESSER.match(file.name)]
     if lesser and all(_is_gnu(file.expression) for file in main):
         return _joined("AND", lesser)
-    by_kind = [file for file in main if _kind(file.name)]
-    plain = [file for file in main if not _kind(file.name)]
-    if len(by_kind) < 2 and not (by_kind and plain):
-        return _joined("AND", main)
-    choice = _joined("OR", by_kind)
-    # A plain file beside them repeats the choice or is one side of it.
-    whole = _joined("OR", [*plain, *by_kind])
-    is_side = all(_sides(file.expression) <= _sides(whole) for file in plain)
-    return whole if is_side else choice
+    by_kind = [file for file in main if _is_by_kind(file.name)]
+    plain = [file for file in main if not _is_by_kind(file.name)]
+    if len(by_kind) > 1:
+        return _joined("OR", by_kind)  # a plain file beside them repeats the choice
+    is_pair = by_kind and plain and {file.expression for file in main} <= _OFTEN_CHOSEN
+    return _joined("OR" if is_pair else "AND", main)
 
 
-def _kind(name: str) -> str | None:
+def _is_by_kind(name: str) -> bool:
     match = _NAME.fullmatch(name)
-    kind = match and (match["before"] or match["after"])
-    return kind if kind and re.match(_KIND, kind, re.IGNORECASE) else None
+    kinds = (name, match["before"], match["after"]) if match else ()
+    return any(kind and re.match(_KIND, kind, re.IGNORECASE) for kind in kinds)
 
 
 def _is_gnu(expression: str | None) -> bool:
     return "GPL-" in (expression or "")
-
-
-def _sides(expression: str | None) -> set[str]:
-    tree = spdx.parse(expression or "")
-    is_choice = isinstance(tree, spdx.Choice) and tree.operator == "OR"
-    return set(map(str, tree.parts if isinstance(tree, spdx.Choice) and is_choice else [tree]))
 
 
 def _joined(operator: str, files: Iterable[_File]) -> str:

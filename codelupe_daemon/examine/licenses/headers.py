@@ -13,14 +13,16 @@ from codelupe_daemon.examine.licenses.words import words
 HEAD_BYTES = 8 << 10
 """How much of a file is looked at."""
 
+_HINT_REACH_BYTES = 1 << 10
+_KEY_BYTES = 48
 _REMEMBERED = 4096
-_MAX_SIZE_OF_REMEMBERED = 4096
+_MAX_ALIKE = 8
 _MAX_BLOCKS = 6
 _STARTS = frozenset(b"/#*-;%<\"'({!.@dDrR\xef")
-_HINTS = (b"icens", b"ICENS", b"icenc", b"opyright", b"OPYRIGHT", b"SPDX-")
 _SKIPPED = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:#![^\n]*\n)?(?:<\?(?:php|xml|hh)[^\n]*\n|<!DOCTYPE[^\n]*\n)?"
     rb"(?:[ \t]*(?:[#;%]+|//)[ \t]*-\*-[^\n]*\n|"
+    rb"[ \t]*//[ \t]?(?:go:build|\+build)[^\n]*\n|"
     rb"[ \t]*#[ \t]*(?:vim?:|coding[:=]|frozen_string)[^\n]*\n|"
     rb"[ \t]*(?:[\"']use strict[\"'];?)?[ \t]*\r?\n)*"
 )
@@ -49,6 +51,9 @@ _BLOCKS = (
     (b"rem", re.compile(rb"(?:[ \t]*@?rem\b[^\n]*\n?)+", re.IGNORECASE)),
     (b"@rem", re.compile(rb"(?:[ \t]*@?rem\b[^\n]*\n?)+", re.IGNORECASE)),
 )
+_BLOCKS_BY_BYTE = {
+    mark[:1]: [block for block in _BLOCKS if block[0][:1] == mark[:1]] for mark, _ in _BLOCKS
+}
 _LEGAL = re.compile(
     rb"SPDX-|copyright[\s:]*(?:\(c\)|\xc2\xa9|\d{4}|by\b|the\b|[A-Z][\w.-]+[ ,]+\d{4})|"
     rb"\(c\)\s*\d{4}|"
@@ -77,24 +82,53 @@ class Header(NamedTuple):
 
 
 _NOTHING = Header(None, 0)
-_remembered: dict[bytes, str | None] = {}
+# Of a repository's files most share a header: the heads that were read, by their first bytes.
+_remembered: dict[bytes, tuple[tuple[bytes, Header], ...]] = {}
 
 
 def header(head: bytes) -> Header:
     """What the first HEAD_BYTES of a file say of its licence."""
-    head = head[:HEAD_BYTES]
-    if not any(hint in head for hint in _HINTS):
-        return _NOTHING
+    first = head[:_HINT_REACH_BYTES]
+    if b"opyright" not in first and b"icens" not in first:
+        return _NOTHING  # most files
+    for text, known in _remembered.get(head[:_KEY_BYTES], ()):
+        if head.startswith(text) and not _goes_on(head, len(text)):
+            return known
+    return _read(head[:HEAD_BYTES])
+
+
+def _goes_on(head: bytes, end: int) -> bool:
+    """Whether the comments on the licence do not end there."""
+    at = _after_blank(head, end)
+    if at == len(head) or head[at] not in _STARTS:
+        return False
+    if at == end or b"\n" not in head[end - 1 : at]:
+        return True  # perhaps the same comment
+    block = _block(head, at)
+    return block is not None and _is_legal(block)
+
+
+def _read(head: bytes) -> Header:
     skipped = _SKIPPED.match(head)
     start = skipped.end() if skipped else 0
     end, legal = _legal_comments(head, start)
-    tag = _TAG.search(head) if b"SPDX-License-Identifier:" in head else None
-    if tag and not start <= tag.start() < end and not _is_comment_line(head, tag.start()):
-        tag = None
-    expression = _tagged(tag[1]) if tag else None
-    if expression is None and legal:
-        expression = _stated(legal)
-    return Header(expression, end - start if legal else 0, start if legal else 0)
+    if not legal:
+        tag = _TAG.search(head, 0, _HINT_REACH_BYTES)
+        is_said = tag is not None and _is_comment_line(head, tag.start())
+        return Header(_tagged(tag[1]), 0) if tag and is_said else _NOTHING
+    tag = _TAG.search(legal)
+    found = Header((_tagged(tag[1]) if tag else None) or _stated(legal), end - start, start)
+    _remember(head[:end], found)
+    return found
+
+
+def _remember(text: bytes, found: Header) -> None:
+    if len(_remembered) >= _REMEMBERED:
+        _remembered.clear()
+    key = text[:_KEY_BYTES]
+    others = _remembered.get(key, ())
+    if len(key) == _KEY_BYTES and len(others) < _MAX_ALIKE:
+        _remembered[key] = (*others, (text, found))
 
 
 def _legal_comments(head: bytes, start: int) -> tuple[int, bytes]:
@@ -106,14 +140,18 @@ def _legal_comments(head: bytes, start: int) -> tuple[int, bytes]:
             break
         texts.append(block)
         end = at + len(block)
-        blank = _BLANK.match(head, end)
-        at = blank.end() if blank else end
+        at = _after_blank(head, end)
     return end, b"\n".join(texts)
+
+
+def _after_blank(head: bytes, at: int) -> int:
+    match = _BLANK.match(head, at)
+    return match.end() if match else at
 
 
 def _block(head: bytes, at: int) -> bytes | None:
     rest = head[at : at + 4].lower()
-    for mark, pattern in _BLOCKS:
+    for mark, pattern in _BLOCKS_BY_BYTE.get(rest[:1], ()):
         if rest.startswith(mark):
             match = pattern.match(head, at)
             return match[0] if match else None
@@ -123,7 +161,9 @@ def _block(head: bytes, at: int) -> bytes | None:
 def _is_legal(block: bytes) -> bool:
     # A docstring that comes to its licence late is about the code.
     reach = _LEGAL_REACH_BYTES // 4 if block.startswith(_DOCUMENTING) else _LEGAL_REACH_BYTES
-    return _LEGAL.search(block, 0, reach) is not None
+    lower = block[:reach].lower()
+    has_hint = b"copyright" in lower or b"licen" in lower or b"reserved" in lower
+    return has_hint and _LEGAL.search(block, 0, reach) is not None
 
 
 def _is_comment_line(head: bytes, at: int) -> bool:
@@ -137,16 +177,6 @@ def _tagged(rest: bytes) -> str | None:
 
 
 def _stated(block: bytes) -> str | None:
-    """Remembered, as the files of a repository share their headers."""
-    try:
-        return _remembered[block]
-    except KeyError:
-        pass
     text = " ".join(words(block))
     whole = identify(block) if _WHOLE_TEXT.search(text) else None
-    expression = whole.expression if whole and whole.ids else phrases.named(text)
-    if len(_remembered) >= _REMEMBERED:
-        _remembered.clear()
-    if len(block) <= _MAX_SIZE_OF_REMEMBERED:
-        _remembered[block] = expression
-    return expression
+    return whole.expression if whole and whole.ids else phrases.named(text)

@@ -13,7 +13,7 @@ from codelupe_daemon.examine.licenses.words import Groups
 
 Integers = npt.NDArray[np.int64]
 
-_MAX_FOUND = 12
+_MAX_TRIED = 32
 _MIN_SHARE = 0.8
 """Of a licence's groups, the share that a text must have to carry it."""
 _MIN_FRESH = 0.5
@@ -29,7 +29,10 @@ class Found(NamedTuple):
 
 
 class Index(NamedTuple):
-    """Sorted hashes; the texts that have hash i are owners[starts[i]:starts[i + 1]]."""
+    """Names are empty for appendices, which say nothing.
+
+    Sorted hashes; the texts that have hash i are owners[starts[i]:starts[i + 1]].
+    """
 
     names: list[str]
     sizes: Integers
@@ -68,19 +71,25 @@ def find(groups: Groups) -> tuple[list[Found], npt.NDArray[np.bool_]]:
     contained = total >= _MIN_SHARE * known.sizes
     is_open = np.ones(len(distinct), np.bool_)
     found: list[Found] = []
-    for _ in range(_MAX_FOUND):
+    for _ in range(_MAX_TRIED):
         fresh = np.bincount(owner[is_open[member]], minlength=len(known.names))
         gain = np.where(contained & (fresh >= _MIN_FRESH * known.sizes), fresh - missing, 0)
         best = int(np.argmax(gain))
         if gain[best] <= 0:
             break
         mine = member[owner == best]
+        places = np.sort(first[mine[is_open[mine]]])
+        if _is_scattered(places):
+            contained[best] = False
+            continue
         share = float(total[best] / known.sizes[best])
-        found.append(Found(known.names[best], share, _begin(first[mine[is_open[mine]]])))
+        # Many of its groups stand in other licences as well, perhaps in one before it.
+        found.append(Found(known.names[best], share, int(places[len(places) // 3])))
         is_open[mine] = False
-    return sorted(found, key=lambda one: one.begin), is_open[back]
+    return sorted((one for one in found if one.name), key=lambda one: one.begin), is_open[back]
 
 
-def _begin(places: Integers) -> int:
-    """Many of a licence's groups stand in other licences as well, perhaps in one before it."""
-    return int(np.sort(places)[len(places) // 3])
+def _is_scattered(places: Integers) -> bool:
+    """Whether groups in order of their places come from several texts, not from one."""
+    tenth = len(places) // 10
+    return int(places[-1 - tenth] - places[tenth]) > 2 * len(places) + 200
