@@ -82,7 +82,7 @@ def _line_of_marker(head: bytes) -> float:
     lines = b"\n".join(head.split(b"\n", _HEAD_LINES)[:_HEAD_LINES])
     end = 0
     for hint in _HINT.finditer(lines):
-        if hint.end() + _WINDOW_BYTES // 2 <= end:
+        if hint.end() + _WINDOW_BYTES * 3 // 4 <= end:
             continue  # its surroundings have been looked at
         start = lines.rfind(b"\n", 0, hint.start()) + 1
         before = lines.rfind(b"\n", 0, max(start - 1, 0)) + 1
