@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -20,7 +20,7 @@ from codelupe_daemon.examine.secrets.base import Finding, Kind, Policy, SecretPo
 from codelupe_daemon.examine.secrets.comments import Comments
 from codelupe_daemon.examine.secrets.prefilter import Integers, Sort, candidates, prefix_table
 
-_CHECKS = {
+_CHECKS: dict[int, Callable[[bytes, int], Finding | None]] = {
     Sort.PRIVATE_KEY: private_key.check,
     Sort.TOKEN: token.check,
     Sort.URL: url_password.check,
@@ -67,13 +67,13 @@ class Secrets:
         for i, group in groupby(rows, itemgetter(0)):
             start = int(offsets[i])
             text = bytes(buffer[start : start + int(sizes[i])])
-            places = [(Sort(sort), at) for _, sort, at in group]
+            places = [(sort, at) for _, sort, at in group]
             if findings := self._look_at(text, places, languages[i]):
                 found[i] = findings
         return found
 
     def _look_at(
-        self, text: bytes, places: list[tuple[Sort, int]], language: str | None
+        self, text: bytes, places: list[tuple[int, int]], language: str | None
     ) -> list[Finding]:
         comments = Comments(text, language)
         findings = []
