@@ -48,7 +48,9 @@ def test_every_command_and_option_is_documented(name: str) -> None:
 
 
 def test_what_every_command_knows_is_documented_once() -> None:
-    assert all(options(name) >= {"--json", "--store"} for name in COMMANDS)
+    stored = COMMANDS.keys() - {"examine"}  # the one that needs no store
+    assert all("--json" in options(name) for name in COMMANDS)
+    assert all("--store" in options(name) for name in stored)
     shared = page("commands.md").split("\n## ")[0]
     assert [opt for opt in ("--help", "--json", "--store") if f"`{opt}" not in shared] == []
 

@@ -19,8 +19,8 @@ from tests.drills.process import done, ingest, rows, run
 T = TypeVar("T")
 Call = TypeVar("Call", str, tuple[str, ...])
 WHY = {
-    "path", "kept", "reason", "measured", "language", "license", "quality", "signals", "id",
-    "repo", "examiner_version",
+    "path", "kept", "reason", "measured", "limits", "language", "license", "license_from",
+    "quality", "signals", "id", "repo", "cluster", "winner", "examiner_version",
 }  # fmt: skip
 
 
@@ -47,7 +47,9 @@ def test_status(home: Home) -> None:
         "files": {"listed": 11, "accepted": 9, "distinct": 8, "left_out": 2},
         "reasons": {"not code": 1, "too small": 1},
         "journal": {"last_id": 8},
-        "consumers": {"search": {"watermark": 8, "lag": 0, "dead_letters": 0}},
+        "consumers": dict.fromkeys(
+            ("search", "near_duplicates"), {"watermark": 8, "lag": 0, "dead_letters": 0}
+        ),
     }
 
 
@@ -140,7 +142,7 @@ def test_why_takes_paths_as_typed_for_cat(home: Home) -> None:
 
 def test_why_takes_a_leading_dash_after_two(home: Home) -> None:
     ended = run("why", "--store", home.store, "--", "-dash.py", cwd=home.path / "one")
-    assert ended.output.startswith(f"{home.path}/one/-dash.py: kept\n")
+    assert ended.output.startswith(f"{home.path}/one/-dash.py: kept  ")
 
 
 @pytest.mark.parametrize(
