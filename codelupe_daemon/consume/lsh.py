@@ -9,7 +9,7 @@ A slot costs 132 bytes, 12% of reserve and, for the heads of the chains, 19 to 3
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -110,6 +110,21 @@ def _alike(
     return found
 
 
+@njit(**_JIT)
+def _alike_at_all(
+    bands: Any, chains: Any, heads: Any, shift: np.uint32, slots: Any, into: Any
+) -> np.int64:
+    """Write the slots to which others are alike, and those; how many, may be too many."""
+    count = np.int64(0)
+    for slot in slots:
+        found = _alike(bands, chains, heads, shift, slot, into[count + 1 :])
+        if found > 0:
+            if count < into.shape[0]:
+                into[count] = slot
+            count += found + 1
+    return count
+
+
 class BandIndex:
     """Slots by the bands of their fingerprints, and who wins over whom."""
 
@@ -120,7 +135,7 @@ class BandIndex:
         self._chains = np.empty((_FIRST_SLOTS, BANDS), np.int32)
         self._winners = np.empty(_FIRST_SLOTS, np.int32)
         self._losers = np.empty((_FIRST_SLOTS, 2), np.int32)  # the first one; the one beside
-        self._found = np.empty(64, np.int32)
+        self._found = np.empty(4096, np.int32)
         self._set_heads(_FIRST_BITS)
 
     @property
@@ -230,9 +245,17 @@ class BandIndex:
 
     def alike(self, slot: int, role: Role) -> list[int]:
         """The linked slots in this role that are probably near-duplicates of a slot."""
-        arguments = (self._bands, self._chains, self._heads[role], self._shift, slot)
-        found = int(_alike(*arguments, self._found))
-        if found > len(self._found):
-            self._found = np.empty(2 * found, np.int32)
-            found = int(_alike(*arguments, self._found))
-        return [int(other) for other in self._found[:found]]
+        return self._found_by(_alike, role, slot)
+
+    def alike_at_all(self, slots: Iterable[int]) -> set[int]:
+        """Of these slots those to which winners are alike, and these winners."""
+        return set(self._found_by(_alike_at_all, Role.WINNER, np.fromiter(slots, np.int64)))
+
+    def _found_by(self, kernel: Any, role: Role, what: Any) -> list[int]:
+        arguments = (self._bands, self._chains, self._heads[role], self._shift, what)
+        count = kernel(*arguments, self._found)
+        if count > len(self._found):
+            self._found = np.empty(2 * count, np.int32)
+            count = kernel(*arguments, self._found)
+        found: list[int] = self._found[:count].tolist()
+        return found

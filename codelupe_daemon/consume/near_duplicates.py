@@ -46,6 +46,11 @@ class NearDuplicates(Consumer):
         self._store, self._threshold = store, threshold
         self._loaded: _Loaded | None = None
 
+    @property
+    def index_bytes(self) -> int:
+        """What the index takes in memory; 0 while it is not loaded."""
+        return 0 if self._loaded is None else self._loaded.index.size_bytes
+
     async def open(self) -> None:
         await self._store.open()
 
@@ -74,7 +79,7 @@ class NearDuplicates(Consumer):
         if page.entries:
             await self._take(page, loaded, stars)
             watermark = page.entries[-1].id
-            removed = {*stars.apart(), *page.removed}
+            removed = page.removed.union(stars.apart())
             is_held = await self._store.put(
                 self._holder(lease), stars.clusters(), sorted(removed), watermark
             )
@@ -165,7 +170,8 @@ class _Page:
             first.setdefault(entry.content_hash, entry)
             self.last[entry.content_hash] = entry
         self.known_before = [entry for entry in first.values() if entry.op is not Op.ADD]
-        self.removed = [one.content_hash for one in self.last.values() if one.op is Op.REMOVE]
+        self.removed = {one.content_hash for one in entries if one.op is Op.REMOVE}
+        """Also those that came back since."""
         self.added = {one.content_hash: one for one in entries if one.op is Op.ADD}
 
 

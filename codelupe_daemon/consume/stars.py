@@ -12,14 +12,10 @@ from collections.abc import Generator, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-import numpy as np
-
 from codelupe_daemon.consume.lsh import NONE, BandIndex, Role
-from codelupe_daemon.examine.fingerprint import Shingles, jaccard, shingle_sets
+from codelupe_daemon.examine.fingerprint import Shingles, jaccard, shingle_set
 from codelupe_daemon.journal.clusters import Cluster, Facts
 from codelupe_daemon.model import PlaceKey
-
-_PADDING = bytes(64)
 
 Rank = tuple[PlaceKey, bytes]
 """The least wins."""
@@ -57,6 +53,7 @@ class Stars:
         self._documents: dict[int, Document] = {}
         self._waiting: list[tuple[Rank, int]] = []
         self._changed: set[int] = set()
+        self._parted: set[int] = set()
         self._homeless: set[int] = set()
 
     def know(self, slot: int, document: Document) -> None:
@@ -70,7 +67,7 @@ class Stars:
 
     def update(self, placed: Iterable[int], restated: Iterable[int]) -> Steps:
         """Place slots that are not linked; write others again, whose rank is the same."""
-        self._changed.update(restated)
+        self._part(restated)
         placed = {*placed, *self._homeless}
         yield from self._prepare(placed)
         self._wait(placed)
@@ -87,8 +84,8 @@ class Stars:
         return [self._row(slot) for slot in self._changed if self._is_clustered(slot)]
 
     def apart(self) -> list[bytes]:
-        """The hashes of those that have none."""
-        slots = [slot for slot in self._changed if not self._is_clustered(slot)]
+        """The hashes of those that had one and have none any more."""
+        slots = [slot for slot in self._parted if not self._is_clustered(slot)]
         return [self._documents[slot].content_hash for slot in slots if slot in self._documents]
 
     def _unwritable(self) -> set[int]:
@@ -114,10 +111,15 @@ class Stars:
         if winner == NONE:
             return set()
         losers = self._index.losers_of(slot)
-        self._changed.update((slot, winner, *losers))
+        self._part((slot, winner, *losers))
         for one in (*losers, slot):
             self._index.unlink(one)
         return set(losers)
+
+    def _part(self, slots: Iterable[int]) -> None:
+        """These had rows, or may have had."""
+        self._changed.update(slots)
+        self._parted.update(slots)
 
     # -- placing -----------------------------------------------------------------------------
 
@@ -189,9 +191,7 @@ class Stars:
     def _shingles(self, slot: int) -> Shingles:
         document = self._documents[slot]
         if document.shingles is None:
-            text = (document.content or "").encode()
-            data = np.frombuffer(text + _PADDING, np.uint8)
-            [document.shingles] = shingle_sets(data, np.zeros(1, np.int64), np.array([len(text)]))
+            document.shingles = shingle_set((document.content or "").encode())
             document.content = None
         return document.shingles
 
@@ -200,9 +200,7 @@ class Stars:
     def _prepare(self, slots: set[int]) -> Steps:
         """Learn in one step what most of the page will ask for."""
         yield from self._look_up(slots | self._changed, content=False)
-        alike = {slot: self._index.alike(slot, Role.WINNER) for slot in slots}
-        known = {one for slot, others in alike.items() if others for one in (slot, *others)}
-        yield from self._look_up(known, content=True)
+        yield from self._look_up(self._index.alike_at_all(slots), content=True)
 
     def _look_up(self, slots: Iterable[int], *, content: bool) -> Steps:
         """Learn what is not known yet; take out what is no longer live: its `remove` follows."""

@@ -22,6 +22,7 @@ from numba.extending import intrinsic
 from codelupe_daemon.syntax.blocks import (
     INLINE,
     JIT,
+    PADDING,
     U64,
     equal_mask,
     limit,
@@ -36,6 +37,7 @@ BANDS, BAND_BYTES = 14, 4
 FINGERPRINT_BYTES = BANDS * BAND_BYTES
 
 Shingles = npt.NDArray[np.uint32]
+_SPARE = bytes(PADDING)
 _SEED = 0x9E3779B97F4A7C15
 _SMALL = U64(0x2020202020202020)
 _MIX_WORD, _MIX_SHINGLE = U64(0xD6E8FEB86659FD93), U64(0x9FB21C651E98DF25)
@@ -151,12 +153,9 @@ def minima_of_texts(data: Any, offsets: Any, sizes: Any, minima: Any, counts: An
 
 
 @njit(**JIT)
-def shingles_of_texts(data: Any, offsets: Any, sizes: Any, starts: Any, into: Any) -> None:
-    """Write the shingles of each text from starts[f] on; starts[f + 1] becomes their end."""
-    for f in range(offsets.shape[0]):
-        at = U64(data.ctypes.data) + U64(offsets[f])
-        place = U64(into.ctypes.data) + U64(starts[f] * 4)
-        starts[f + 1] = starts[f] + shingles_of(at, at + U64(sizes[f]), place)
+def shingles_of_text(data: Any, into: Any) -> np.int64:
+    at = U64(data.ctypes.data)
+    return shingles_of(at, at + U64(data.shape[0] - PADDING), U64(into.ctypes.data))
 
 
 @njit(**JIT)
@@ -195,15 +194,11 @@ def fingerprints(data: Any, offsets: Any, sizes: Any) -> list[bytes | None]:
     return [rows[f].tobytes() if counts[f] else None for f in range(len(sizes))]
 
 
-def shingle_sets(data: Any, offsets: Any, sizes: Any) -> list[Shingles]:
-    """The different shingles of each text, sorted; arguments as of `fingerprints`."""
-    into = np.empty(int(np.sum(sizes)) // 2 + len(sizes), np.uint32)
-    starts = np.zeros(len(sizes) + 1, np.int64)
-    shingles_of_texts(data, offsets, sizes, starts, into)
-    return [_different(into[starts[f] : starts[f + 1]]) for f in range(len(sizes))]
-
-
-def _different(shingles: Shingles) -> Shingles:
+def shingle_set(text: bytes) -> Shingles:
+    """The different shingles of a text, sorted."""
+    into = np.empty(len(text) // 2 + 1, np.uint32)
+    count = shingles_of_text(np.frombuffer(text + _SPARE, np.uint8), into)
+    shingles = into[:count]
     shingles.sort()
     return shingles[: drop_doubles(shingles)].copy()
 

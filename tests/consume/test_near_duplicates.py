@@ -17,7 +17,7 @@ from codelupe_daemon.examine.fingerprint import (
     FINGERPRINT_BYTES,
     fingerprints,
     jaccard,
-    shingle_sets,
+    shingle_set,
 )
 from codelupe_daemon.journal.base import Journal, Rejudged
 from codelupe_daemon.journal.clusters import Cluster
@@ -83,10 +83,7 @@ def text(family: int, *changes: int, words: int = 100) -> str:
 
 
 def shares(one: str, other: str) -> float:
-    raw = [one.encode(), other.encode()]
-    sizes = np.array([len(text) for text in raw])
-    data = np.frombuffer(b"".join(raw) + bytes(64), np.uint8)
-    return jaccard(*shingle_sets(data, np.array([0, sizes[0]]), sizes))
+    return jaccard(shingle_set(one.encode()), shingle_set(other.encode()))
 
 
 async def rows(journal: Journal, clusters: SqliteClusters) -> set[Cluster]:

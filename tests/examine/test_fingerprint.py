@@ -19,7 +19,7 @@ from codelupe_daemon.examine.fingerprint import (
     Shingles,
     fingerprints,
     jaccard,
-    shingle_sets,
+    shingle_set,
 )
 
 WORD = re.compile(rb"[A-Za-z0-9_\x80-\xff]+")
@@ -37,7 +37,7 @@ def fingerprint(text: str) -> bytes | None:
 
 
 def sets(*texts: str) -> list[Shingles]:
-    return shingle_sets(*batch([text.encode() for text in texts]))
+    return [shingle_set(text.encode()) for text in texts]
 
 
 def grams(text: bytes) -> set[tuple[bytes, ...]]:
@@ -57,7 +57,7 @@ def words_of(count: int, seed: int) -> list[str]:
 @example([b"\xff" * 63 + b" " + b"x " * 200])
 def test_shingles_are_the_sets_of_five_words(texts: list[bytes]) -> None:
     expected = [grams(text) for text in texts]
-    found = shingle_sets(*batch(texts))
+    found = [shingle_set(text) for text in texts]
     assert [len(one) for one in found] == [len(one) for one in expected]
     for one in found:
         assert one.tolist() == sorted(set(one.tolist()))
