@@ -32,7 +32,7 @@ def tracked() -> tuple[str, ...]:
 
 @cache
 def text_of(path: str) -> str:
-    return (ROOT / path).read_text("utf-8")
+    return (ROOT / path).read_text("utf-8", "replace")
 
 
 def python_files() -> list[str]:
@@ -111,7 +111,14 @@ def test_no_file_is_long() -> None:
 
 
 def is_data(path: str) -> bool:
-    return path in NOT_WRITTEN_HERE or Path(path).suffix in {".json", ".gz", ".bin", ".png", ".svg"}
+    return path in NOT_WRITTEN_HERE or Path(path).suffix in {
+        ".json",
+        ".gz",
+        ".bin",
+        ".npz",
+        ".png",
+        ".svg",
+    }
 
 
 @pytest.mark.parametrize("path", python_files())
