@@ -7,9 +7,8 @@ prints every kind of disagreement, with an example.
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -23,8 +22,6 @@ from codelupe_daemon.examine.language import CONTENT_BYTES, by_name, decide, is_
 from codelupe_daemon.examine.modeline import SIDE_BYTES
 
 MANIFEST = Path(__file__).with_suffix(".toml")
-MAX_FILES = 100
-"""Of one extension in one package."""
 MAX_FILE_BYTES = 1 << 20
 
 RENAMED = {"Vim Script": "Vim script", "SaltStack": "Salt", "robots.txt": "Robots Exclusion Rules"}
@@ -53,17 +50,11 @@ def packages() -> list[Package]:
 
 
 def files(cache: Path) -> Iterator[tuple[Package, str, bytes]]:
-    """Up to MAX_FILES texts of each extension in each package: path in the repository, bytes."""
+    """Every text of the packages: its path in the repository, its bytes."""
     for package in packages():
-        kinds: dict[str, list[tuple[bytes, str, bytes]]] = defaultdict(list)
         for place, text in files_of(package, archive_of(package, cache)):
-            path = place.removeprefix(f"{package.folder}/")
             if len(text) <= MAX_FILE_BYTES and b"\0" not in text:
-                key = hashlib.blake2b(path.encode(), digest_size=8).digest()
-                kinds[PurePosixPath(path).suffix.lower()].append((key, path, text))
-        for found in kinds.values():
-            for _, path, text in sorted(found)[:MAX_FILES]:
-                yield package, path, text
+                yield package, place.removeprefix(f"{package.folder}/"), text
 
 
 def ours(path: str, text: bytes) -> str:
@@ -72,11 +63,15 @@ def ours(path: str, text: bytes) -> str:
 
 
 def judged(cache: Path) -> Iterator[Judged]:
-    held = list(files(cache))
-    said = enry.ask(enry.build(cache), ((path, text) for _, path, text in held))
-    for (package, path, text), theirs in zip(held, said, strict=True):
-        language = RENAMED.get(theirs.language, theirs.language)
-        yield Judged(path, package, ours(path, text), language)
+    mine: deque[Judged] = deque()  # what is on its way to go-enry: its order is kept
+
+    def texts() -> Iterator[tuple[str, bytes]]:
+        for package, path, text in files(cache):
+            mine.append(Judged(path, package, ours(path, text), ""))
+            yield path, text
+
+    for said in enry.ask(enry.build(cache), texts()):
+        yield mine.popleft()._replace(theirs=RENAMED.get(said.language, said.language))
 
 
 def measure(cache: Path) -> list[Row]:
