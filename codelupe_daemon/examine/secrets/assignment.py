@@ -42,7 +42,7 @@ _NO_SECRET = re.compile(
     rb"|mock|placeholder|page_?token|next_?token|sync_?token|cursor|cache_?key|(?:sort|row|primary"
     rb"|partition|foreign|group|hot|map|dict|query|object|lookup|index|arrow|short|i18n|locale"
     rb"|translation|idempotency|site|storage_?path)_?key|expected|version|length|size$|prefix|suffix"
-    rb"|valid|error|column|table|attr|param$|env$|var$|setting|option|policy|class|selector|css|test_?id"
+    rb"|valid|error|redacted|column|table|attr|param$|env$|var$|setting|option|policy|class|selector|css|test_?id"
 )
 _CAMEL = re.compile(rb"(?<=[a-z0-9])(?=[A-Z])")
 _BASE64 = re.compile(rb"[0-9A-Za-z+/_-]{10,}={0,2}\Z")
@@ -67,7 +67,8 @@ def check(text: bytes, at: int) -> Finding | None:
     found = (quoted or _BARE).match(text, at)
     if found is None or not _is_secret_value(found[0]):
         return None
-    context = text[max(at - CONTEXT_BYTES, text.rfind(b"\n", 0, at) + 1) : at]
+    begin = max(at - CONTEXT_BYTES, 0)
+    context = text[max(text.rfind(b"\n", begin, at) + 1, begin) : at]
     if not _is_secret_name(context):
         return None
     if quoted is None and (_EXPRESSION.search(context) or _CODE.search(found[0])):

@@ -8,10 +8,22 @@ from functools import cached_property
 
 from codelupe_daemon.examine.languages import ANALYSERS, KIND_OF_LANGUAGE
 
-_STRING = re.compile(rb"\"(?:[^\"\\]|\\.)*(?:\"|\Z)|'(?:[^'\\]|\\.)*'|`[^`]*(?:`|\Z)")
-"""Not closed before the place: the place is inside, but for Rust's lifetimes."""
+_STRING = re.compile(
+    rb"\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|'(?:[^'\\]|\\.)*+(?:'|\Z)|`[^`]*+(?:`|\Z)", re.DOTALL
+)
+_DOUBLE_QUOTED = re.compile(rb"\"(?:[^\"\\]|\\.)*+(?:\"|\Z)", re.DOTALL)
+"""A string that is not closed goes to the place that is asked about."""
+_APOSTROPHES = frozenset(
+    {
+        *("Rust", "OCaml", "Haskell", "Scala", "Standard ML", "F#", "Ada", "VHDL", "Common Lisp"),
+        *("Scheme", "Clojure", "Emacs Lisp", "Racket", "Elm", "PureScript", "Verilog", "MATLAB"),
+    }
+)
+"""Where `'` stands for other things than strings."""
 _TRIPLE = re.compile(rb"\"\"\"|'''")
 _BEGINNINGS = (b"#", b"//", b"*", b"--", b";", b"%", b"/*", b"(*", b"<!--", b"REM ")
+LINE_BYTES = 400
+"""How much of a line is looked at."""
 
 
 class Comments:
@@ -22,18 +34,23 @@ class Comments:
 
     def __init__(self, text: bytes, language: str | None) -> None:
         self._text = text
+        self._string = _DOUBLE_QUOTED if language in _APOSTROPHES else _STRING
         self._analyser = ANALYSERS[KIND_OF_LANGUAGE.get(language, 0)] if language else None
 
     def has(self, at: int) -> bool:
-        line = self._text[self._text.rfind(b"\n", 0, at) + 1 : at]
+        line = self._line_before(at)
         if self._analyser is None:
             return line.lstrip().startswith(_BEGINNINGS)
-        code = _STRING.sub(b'""', line)
+        code = self._string.sub(b'""', line)
         return (
             any(_begins_comment(code, marker.encode()) for marker in self._analyser.line_comments)
             or _is_inside(self._blocks, at)
             or _is_inside(self._docstrings, at)
         )
+
+    def _line_before(self, at: int) -> bytes:
+        begin = max(at - LINE_BYTES, 0)
+        return self._text[max(self._text.rfind(b"\n", begin, at) + 1, begin) : at]
 
     @cached_property
     def _blocks(self) -> list[int]:
@@ -64,8 +81,7 @@ class Comments:
         for found in _TRIPLE.finditer(self._text):
             if not quotes:
                 quotes, start = found[0], found.start()
-                line = self._text[self._text.rfind(b"\n", 0, start) + 1 : start]
-                is_docstring = not line.strip(b" \tbrBRuUfF")
+                is_docstring = not self._line_before(start).strip(b" \tbrBRuUfF")
             elif quotes == found[0]:
                 quotes = b""
                 if is_docstring:
