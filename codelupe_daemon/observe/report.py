@@ -149,7 +149,7 @@ def _reason(verdict: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "measured", f"{measured:.12g} {explain.measured(reason)}".rstrip()
     for name, value in verdict["limits"].items():
         shown = ", ".join(value) if isinstance(value, list) else value
-        yield "setting", f"{name} = {shown}".rstrip(" =")
+        yield "setting", f"{name} = {shown}" if shown != "" else f"{name} is not set"
     yield "to change", explain.change(reason, verdict["path"])
 
 
@@ -170,12 +170,14 @@ def _signals(signals: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     more = f" and {len(names) - NAMES_MAX:,} more" if len(names) > NAMES_MAX else ""
     yield "defines", ", ".join(names[:NAMES_MAX]) + more
     yield "redacted", ", ".join(f"{n:,} {kind}" for kind, n in signals.get("redacted", {}).items())
+    if "copyright_bytes" in signals:
+        yield "copyright", f"{signals['copyright_bytes']:,} bytes of comment at the top"
     if "benchmark" in signals:
         yield "benchmark", f"{signals['benchmark']}: left out of training and exports"
 
 
 def _is_count(name: str, value: object) -> bool:
-    return isinstance(value, int) and name not in explain.SIGNALS
+    return isinstance(value, int) and name not in {*explain.SIGNALS, "copyright_bytes"}
 
 
 def _winner(verdict: Mapping[str, Any]) -> str:
