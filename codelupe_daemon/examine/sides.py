@@ -16,7 +16,7 @@ TAIL_BYTES = 512
 
 BEGIN = rb"\x01\n"
 """In a pattern: the beginning of a text."""
-END = rb"\x00"
+END = rb"\n\x00"
 """In a pattern: the end of a text."""
 
 Integers = npt.NDArray[np.int64]
@@ -49,8 +49,8 @@ def _join(data: Bytes, offsets: Integers, sizes: Integers, joined: Bytes, starts
         for k in range(first + size - tail, first + size):
             joined[at] = data[k]
             at += 1
-        joined[at] = 0
-        at += 1
+        joined[at], joined[at + 1] = 10, 0
+        at += 2
     return at
 
 
@@ -69,7 +69,7 @@ class SideScanner:
     def __call__(self, data: Bytes, offsets: Integers, sizes: Integers) -> list[Hit]:
         """Every hit, in the order of the texts; a text may have several."""
         room = int(np.minimum(sizes, HEAD_BYTES).sum() + np.minimum(sizes, TAIL_BYTES).sum())
-        joined = np.empty(room + 6 * len(sizes), np.uint8)
+        joined = np.empty(room + 7 * len(sizes), np.uint8)
         starts = np.empty(2 * len(sizes), np.int64)
         end = _join(data, offsets, sizes, joined, starts)
         ends: list[int] = []
