@@ -39,21 +39,20 @@ _SCANNERS = {
     language: re.compile(rf"(?P<comment>{comment})|(?P<string>{string})|(?P<name>{_NAME})")
     for language, (comment, string) in _TEXTS.items()
 }
+_NO_CONTROL = r"(?!(?:if|for|while|switch|catch|with|return|else|do)\b|#|\})"
 _HEADS = {
     "Python": r"^[ \t]*(?:async +)?def +(?P<name>\w+)",
     "Go": r"^func\b[^\n]*?(?P<name>\w+)\([^\n]*\{$",
-    "Rust": r"^[ \t]*(?:pub(?:\([^)]*\))? +)?(?:const +|async +|unsafe +)*fn +(?P<name>\w+)[^\n;]*\{$",
+    "Rust": r"^[ \t]*(?:pub(?:\([^)]*\))? +)?(?:const +|async +|unsafe +)*"
+    r"fn +(?P<name>\w+)[^\n;]*\{$",
     "JavaScript": r"^[ \t]*(?:export +|default +|async +|static +)*(?:function\*? +)?"
-    r"(?!if\b|for\b|while\b|switch\b|catch\b|with\b|return\b)(?P<name>\w+) *\([^\n;]*\) *\{$",
+    rf"{_NO_CONTROL}(?P<name>\w+) *\([^\n;]*\) *\{{$",
+    "TypeScript": r"^[ \t]*(?:export +|default +|async +|static +|public +|private +|protected +)*"
+    rf"(?:function +)?{_NO_CONTROL}(?P<name>\w+)(?:<[^\n]*>)? *\([^\n;]*\{{$",
+    "Java": rf"^[ \t]*{_NO_CONTROL}[A-Za-z_][\w<>\[\],.:&* \t]*?"
+    r"[ \t*&]~?(?P<name>\w+) *\([^;{}=]*\)[^;{}()=]*\{[ \t]*$",
 }
-_HEADS["TypeScript"] = (
-    r"^[ \t]*(?:export +|default +|async +|static +|public +|private +|protected +)*(?:function +)?"
-    r"(?!if\b|for\b|while\b|switch\b|catch\b|with\b|return\b)(?P<name>\w+)(?:<[^\n]*>)? *\([^\n;]*\{$"
-)
-_HEADS["Java"] = _HEADS["C"] = _HEADS["C++"] = (
-    r"^[ \t]*(?!if\b|for\b|while\b|switch\b|catch\b|return\b|else\b|do\b|#|\})[A-Za-z_][\w<>\[\],.:&* \t]*?"
-    r"[ \t*&]~?(?P<name>\w+) *\([^;{}=]*\)[^;{}()=]*\{[ \t]*$"
-)
+_HEADS["C"] = _HEADS["C++"] = _HEADS["Java"]
 _HEAD = {language: re.compile(head, re.MULTILINE) for language, head in _HEADS.items()}
 
 
