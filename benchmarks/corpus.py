@@ -94,6 +94,14 @@ def _from_pypi(package: Package, scratch: Path) -> Path:
     return _only(scratch.glob("*.*"), package)
 
 
+def _from_wheels(package: Package, scratch: Path) -> Path:
+    """As `pypi`, but the built form, which carries its metadata."""
+    wanted = ["--only-binary", ":all:", f"{package.name}=={package.version}"]
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--ignore-requires-python"]
+    _call([*pip, *wanted, "-d", str(scratch)], scratch)
+    return _only(scratch.glob("*.whl"), package)
+
+
 def _from_npm(package: Package, scratch: Path) -> Path:
     _call(["npm", "pack", "--silent", "--ignore-scripts", str(package)], scratch)
     return _only(scratch.glob("*.tgz"), package)
@@ -150,6 +158,7 @@ def _from_debian(package: Package, scratch: Path) -> Path:
 
 CLIENTS: dict[str, Callable[[Package, Path], Path]] = {
     "pypi": _from_pypi,
+    "wheel": _from_wheels,
     "npm": _from_npm,
     "cargo": _from_cargo,
     "go": _from_go,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from codelupe_daemon import spdx
 from codelupe_daemon.examine.licenses import (
     HEAD_BYTES,
+    MAX_BYTES,
     Header,
     combine,
     header,
@@ -322,6 +323,30 @@ def test_the_header_ends_where_documentation_begins() -> None:
     assert found.copyright_bytes == len(license_part)
     found = header(b"#!/bin/sh\n# Copyright 2009 X\n\necho\n")
     assert (found.copyright_start, found.copyright_bytes) == (10, 19)
+
+
+def test_equal_beginnings_do_not_hide_what_follows() -> None:
+    license_part = b"// Copyright 2009 The Go Authors of one thing.\n// Licensed under MIT terms.\n"
+    more = b"\n// SPDX-License-Identifier: ISC\n"
+    plain, tagged = license_part + b"\npackage a\n", license_part + more + b"package a\n"
+    same_comment = license_part + b"// Package a.\npackage a\n"
+    first = [header(head) for head in (plain, tagged, same_comment)]
+    assert [found.expression for found in first] == ["MIT", "ISC", "MIT"]
+    assert [header(head) for head in (plain, tagged, same_comment)] == first
+    assert first[2].copyright_bytes == same_comment.index(b"package")
+
+
+@pytest.mark.parametrize(
+    "text", [b"-", b"\0", b"copyright\n", b"(c) ", b"either or ", b"1. ", b"/*"]
+)
+def test_the_longest_text_of_one_kind(text: bytes) -> None:
+    assert identify(text * (MAX_BYTES // len(text))).expression is None
+
+
+def test_gnu_families() -> None:
+    later = GPL3.replace("General", "Lesser General").encode()
+    assert identify(later).expression == "LGPL-3.0-or-later"
+    assert spdx.joined("AND", ["MIT", "MIT OR ISC", "MIT"]) == "MIT AND (MIT OR ISC)"
 
 
 @given(st.binary(max_size=3000))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from codelupe_daemon import spdx
@@ -17,7 +18,7 @@ _HINT_REACH_BYTES = 1 << 10
 _KEY_BYTES = 48
 _REMEMBERED = 4096
 _MAX_ALIKE = 8
-_MAX_BLOCKS = 6
+_MAX_BLOCKS = 20
 _STARTS = frozenset(b"/#*-;%<\"'({!.@dDrR\xef")
 _SKIPPED = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:#![^\n]*\n)?(?:<\?(?:php|xml|hh)[^\n]*\n|<!DOCTYPE[^\n]*\n)?"
@@ -63,8 +64,9 @@ _LEGAL = re.compile(
     rb"under[\s*/#;-]+the[\s*/#;-]+(?:terms[\s*/#;-]+of[\s*/#;-]+the[\s*/#;-]+)?[\w.-]+[\s*/#;-]+licen[sc]e",
     re.IGNORECASE,
 )
-_LEGAL_REACH_BYTES = 600
+_LEGAL_REACH_BYTES = 1200
 _DOCUMENTING = (b'"', b"'''", b"..")
+_YEAR = re.compile(rb"(?:19|20)\d\d(?:-(?:19|20)\d\d)?,?")
 _TAG = re.compile(rb"SPDX-License-Identifier:[ \t]*([^\r\n]{1,200})")
 _TAG_END = re.compile(rb"[ \t]*(?:\*+/|-->|\*\)|-\}|#>|\]\]|\"\"\"|'''|[\"';]|\*+)?[ \t]*$")
 _WHOLE_TEXT = re.compile(
@@ -104,6 +106,8 @@ def _goes_on(head: bytes, end: int) -> bool:
         return False
     if at == end or b"\n" not in head[end - 1 : at]:
         return True  # perhaps the same comment
+    if not _may_be_legal(head[at : at + _LEGAL_REACH_BYTES]):
+        return False  # whatever of it is one comment
     block = _block(head, at)
     return block is not None and _is_legal(block)
 
@@ -113,11 +117,13 @@ def _read(head: bytes) -> Header:
     start = skipped.end() if skipped else 0
     end, legal = _legal_comments(head, start)
     if not legal:
-        tag = _TAG.search(head, 0, _HINT_REACH_BYTES)
+        tag = _TAG.search(head)
         is_said = tag is not None and _is_comment_line(head, tag.start())
         return Header(_tagged(tag[1]), 0) if tag and is_said else _NOTHING
     tag = _TAG.search(legal)
-    found = Header((_tagged(tag[1]) if tag else None) or _stated(legal), end - start, start)
+    found = Header(
+        (_tagged(tag[1]) if tag else None) or _stated(_YEAR.sub(b"", legal)), end - start, start
+    )
     _remember(head[:end], found)
     return found
 
@@ -160,10 +166,13 @@ def _block(head: bytes, at: int) -> bytes | None:
 
 def _is_legal(block: bytes) -> bool:
     # A docstring that comes to its licence late is about the code.
-    reach = _LEGAL_REACH_BYTES // 4 if block.startswith(_DOCUMENTING) else _LEGAL_REACH_BYTES
-    lower = block[:reach].lower()
-    has_hint = b"copyright" in lower or b"licen" in lower or b"reserved" in lower
-    return has_hint and _LEGAL.search(block, 0, reach) is not None
+    reach = _LEGAL_REACH_BYTES // 8 if block.startswith(_DOCUMENTING) else _LEGAL_REACH_BYTES
+    return _may_be_legal(block[:reach]) and _LEGAL.search(block, 0, reach) is not None
+
+
+def _may_be_legal(text: bytes) -> bool:
+    lower = text.lower()
+    return b"copyright" in lower or b"licen" in lower or b"reserved" in lower
 
 
 def _is_comment_line(head: bytes, at: int) -> bool:
@@ -176,6 +185,7 @@ def _tagged(rest: bytes) -> str | None:
     return spdx.normalise(_TAG_END.sub(b"", rest).decode("utf-8", "replace").strip())
 
 
+@lru_cache(_REMEMBERED // 4)
 def _stated(block: bytes) -> str | None:
     text = " ".join(words(block))
     whole = identify(block) if _WHOLE_TEXT.search(text) else None

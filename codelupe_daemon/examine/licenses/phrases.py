@@ -17,7 +17,7 @@ _CHOICE = re.compile(
     r"\beither (?!express)(?:of |the )?(?:[a-z0-9]+ ){0,12}?"
     r"or (?!at your option)(?:the |a )?(?:[a-z0-9]+ ){0,3}?(?:licen|gpl|lgpl|gnu|mit|bsd|apache)|"
     r"\balternatively (?:this|the|you)\b|\bdisjunctive\b|\byou may choose\b|"
-    r"\blicensed under both\b|"
+    r"\blicensed under both\b|\bsecondary licenses?\b|"
     r"\bone of the (?:above|following) (?:listed )?licenses\b"
 )
 _OF_OTHERS = re.compile(
@@ -40,7 +40,10 @@ _LATER = re.compile(
     r"\b(?:or|any) (?:later|newer|higher|greater|above|subsequent)\b|\bor any version"
 )
 _GNU_REACH = 200
-_GNU_TITLE = re.compile(r"\bgnu (?:lesser |library |affero )?general public license version \d")
+_GNU_TITLE = re.compile(
+    r"\bgnu (?:lesser |library |affero )?general public license version [\d ]+"
+    r"(?:february|june|november)\b"
+)
 _V2 = r"(?:version |v ?)?2(?: 0)?\b"
 _V = r"(?:version |v ?)?"
 # A word that must be there (quick to see), what says it, and what that is.

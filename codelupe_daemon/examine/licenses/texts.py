@@ -91,5 +91,5 @@ def find(groups: Groups) -> tuple[list[Found], npt.NDArray[np.bool_]]:
 
 def _is_scattered(places: Integers) -> bool:
     """Whether groups in order of their places come from several texts, not from one."""
-    tenth = len(places) // 10
+    tenth = len(places) // 20
     return int(places[-1 - tenth] - places[tenth]) > 2 * len(places) + 200
