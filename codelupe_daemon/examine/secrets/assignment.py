@@ -10,9 +10,9 @@ from codelupe_daemon.examine.secrets.base import Finding, Kind
 from codelupe_daemon.examine.secrets.randomness import entropy, is_example, is_random
 
 MAX_BYTES = 256
+CONTEXT_BYTES = 120
 MIN_UUID_ENTROPY = 3.0
 _HEX_SIZES = frozenset((32, 40, 48, 56, 64, 96, 128))
-CONTEXT_BYTES = 120
 
 _QUOTED = {
     quote[0]: re.compile(rb"[^\s\"'`\\]{8,%d}(?=%b)" % (MAX_BYTES, quote))
@@ -30,9 +30,7 @@ _DEFINE = re.compile(rb"#\s*define\s+(\w+)\s+\(?[\"']\Z")
 _BEARER = re.compile(rb"\b(?:[Bb]earer|[Bb]asic|[Tt]oken) \Z")
 _SECRET = re.compile(
     rb"pass(?:wor[dt]|wd|phrase|code)?(?![a-z])|pwd|secret|token(?!iz)|credential"
-    rb"|(?:api|access|auth|account|app|application|admin|client|consumer|encryption|master|service"
-    rb"|private|secret|shared|sign|signing|signature|storage|subscription|session|webhook|license"
-    rb"|hmac|jwt|aes|crypt|deploy|integration|write|[a-z]{3,}(?:_api)?)[_.-]?key(?![a-z])"
+    rb"|[a-z]{3,}[_.-]?key(?![a-z])"
     rb"|(?<![a-z])auth(?![a-z])|authorization|bearer"
 )
 _NO_SECRET = re.compile(
@@ -42,7 +40,8 @@ _NO_SECRET = re.compile(
     rb"|mock|placeholder|page_?token|next_?token|sync_?token|cursor|cache_?key|(?:sort|row|primary"
     rb"|partition|foreign|group|hot|map|dict|query|object|lookup|index|arrow|short|i18n|locale"
     rb"|translation|idempotency|site|storage_?path)_?key|expected|version|length|size$|prefix|suffix"
-    rb"|valid|error|redacted|column|table|attr|param$|env$|var$|setting|option|policy|class|selector|css|test_?id"
+    rb"|valid|error|column|table|attr|param$|env$|var$|setting|option|policy|class|selector|css"
+    rb"|redacted"
 )
 _CAMEL = re.compile(rb"(?<=[a-z0-9])(?=[A-Z])")
 _BASE64 = re.compile(rb"[0-9A-Za-z+/_-]{10,}={0,2}\Z")
