@@ -17,8 +17,9 @@ _GROUP = 3
 _FACTORS = [np.uint64(f) for f in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)]
 # Whose text it is differs from copy to copy, and so do the marks of lists.
 _OWNER_LINE = re.compile(
-    r"^[^\w\n©(]*+(?!.*licen[sc]e|.*permission)(?:(?:portions\s+)?copyright\s*(?:\([c©]\)|[©:<\[{]|&copy|\d{4}|(?:19|20)\d\d|"
-    r"the\s|by\s)|©|\(c\)\s*\S*\d{4}|all rights reserved\W*$).{0,150}$",
+    r"^[^\w\n©(]*+(?=[pca©(])(?:(?:portions\s+)?copyright\s*(?:\([c©]\)|[©:<\[{]|&copy|\d{4}|"
+    r"the\s|by\s)|©|\(c\)\s*\S*\d{4}|all rights reserved\W*$)"
+    r"(?!.*licen[sc]e|.*permission).{0,150}$",
     re.MULTILINE,
 )
 _LIST_MARK = re.compile(r"^[^\w\n(]*+\(?(?:\d{1,2}|[a-z]|i{1,3}v?)[.)]\s", re.MULTILINE)
