@@ -37,7 +37,7 @@ _REUSE_FOLDER = "LICENSES"
 def is_license_file(path: str) -> bool:
     """By its name, or as a text in a LICENSES folder of REUSE. A name alone will do as well."""
     folder, _, name = path.rpartition("/")
-    if _reuse_id(folder, name):
+    if _REUSE_FOLDER in folder and _reuse_id(folder, name):
         return True
     return _HINT.search(name) is not None and _NAME.fullmatch(name) is not None
 
