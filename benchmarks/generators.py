@@ -88,7 +88,6 @@ GENERATORS = [
     Generator("cython", ".py", "cython -3 -o {out}/{stem}.c {input}"),
     Generator("cython", ".pyx", "cython -3 -o {out}/{stem}.c {input}"),
     Generator("lark", ".lark", "python -m lark.tools.standalone {input} -o {out}/{stem}.py"),
-    Generator("jflex", ".flex", "java -jar jflex.jar -d {out} {input}"),
     Generator("peggy", ".pegjs", "npx peggy -o {out}/{stem}.js {input}"),
     Generator("jison", ".jison", "npx jison -o {out}/{stem}.js {input}"),
     Generator("nearley", ".ne", "npx nearleyc -o {out}/{stem}.js {input}"),
@@ -134,6 +133,22 @@ _LIBRARIES = (
     "uuid",
     "d3-array",
 )
+_SAMPLES = {
+    "number.re": "int scan(const char *YYCURSOR) {\n  /*!re2c\n    re2c:define:YYCTYPE = char;\n"
+    "    re2c:yyfill:enable = 0;\n    [0-9]+ { return 1; }\n    * { return 0; }\n  */\n}\n",
+    "sum.peg": "sum <- number (plus number)*\nnumber <- [0-9]+\nplus <- '+'\n",
+    "sum.leg": "sum = number ('+' number)*\nnumber = < [0-9]+ > { push(yytext); }\n",
+    "sum.pegjs": 'sum = head:number tail:("+" @number)* { return [head, ...tail]; }\n'
+    "number = digits:[0-9]+ { return parseInt(digits.join(''), 10); }\n",
+    "sum.jison": "%lex\n%%\n\\s+ /* skip */\n[0-9]+ return 'NUMBER'\n\"+\" return '+'\n"
+    "<<EOF>> return 'EOF'\n/lex\n%left '+'\n%start all\n%%\n"
+    "all : sum EOF { return $1; } ;\nsum : NUMBER | sum '+' NUMBER { $$ = $1 + $3; } ;\n",
+    "sum.ne": 'sum -> number | sum "+" number\nnumber -> [0-9]:+\n',
+    "shapes.coffee": "class Shape\n  constructor: (@name) ->\n  area: -> 0\n\n"
+    "class Square extends Shape\n  constructor: (@side) -> super 'square'\n"
+    "  area: -> @side * @side\n\nsizes = (shape.area() for shape in [new Square 2])\n",
+    "sum.lark": 'start: NUMBER ("+" NUMBER)*\n%import common.NUMBER\n%ignore " "\n',
+}
 _COMMON = ("rxjs", "redux", "immer", "preact", "uuid", "date-fns", "zod", "lodash")
 
 
@@ -141,7 +156,9 @@ def outputs(cache: Path) -> Iterator[Output]:
     """What each generator wrote, under the name that it was told to use."""
     home = cache / "generated"
     if not (home / "done").exists():
-        _install(home)
+        if not (home / "installed").exists():
+            _install(home)
+            (home / "installed").touch()
         _unpack(home / "inputs", cache)
         for generator in GENERATORS:
             _run(generator, home)
@@ -179,10 +196,12 @@ def _unpack(into: Path, cache: Path) -> None:
     for registry, specs in table.items():
         for spec in specs:
             package = Package(registry, *spec.rsplit("@", 1))
-            for path, text in files_of(package, archive_of(package, cache)):
+            for path, content in files_of(package, archive_of(package, cache)):
                 place = into / path
                 place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(text)
+                place.write_bytes(content)
+    for name, text in _SAMPLES.items():
+        (into / name).write_text(text)
     for library in _LIBRARIES:
         entry = f'import * as library from "{library}";\nexport default library;\n'
         names = "export const names = Object.keys(library);\n"

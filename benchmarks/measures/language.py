@@ -42,7 +42,8 @@ class Judged(NamedTuple):
 
 
 def packages() -> list[Package]:
-    table: dict[str, list[str]] = tomllib.loads(MANIFEST.read_text())
+    table = tomllib.loads(MANIFEST.read_text())
+    del table["kinds"]
     named = [
         Package(registry, *spec.rsplit("@", 1)) for registry in table for spec in table[registry]
     ]
@@ -86,8 +87,27 @@ def measure(cache: Path) -> list[Row]:
             0.99,
             f"go-enry, {len(code):,} files, {many} languages with at least 20",
         ),
+        _looked_at([file for file in code if file.ours != file.theirs]),
         Row("language: agreement on all texts", _agreement(found), None, f"{len(found):,} files"),
     ]
+
+
+def kinds_looked_at() -> dict[str, str]:
+    """Who is right, by the kind of disagreement."""
+    kinds: dict[str, list[str]] = tomllib.loads(MANIFEST.read_text())["kinds"]
+    return {kind: right for right, held in kinds.items() for kind in held}
+
+
+def kind_of(file: Judged) -> str:
+    return f"{PurePosixPath(file.path).suffix} {file.ours}|{file.theirs}"
+
+
+def _looked_at(differing: list[Judged]) -> Row:
+    known = kinds_looked_at()
+    right = Counter(known.get(kind_of(file), "new") for file in differing)
+    share = 1 - right["new"] / max(len(differing), 1)
+    detail = ", ".join(f"{who} right: {count}" for who, count in right.most_common())
+    return Row("language: disagreements of kinds looked at", share, None, detail)
 
 
 def _agreement(found: list[Judged]) -> float:
@@ -96,13 +116,14 @@ def _agreement(found: list[Judged]) -> float:
 
 def main(*, all: bool = False) -> None:  # noqa: A002 (the name of the option)
     """Print the kinds of disagreement about code, with --all about any text."""
-    kinds: dict[tuple[str, str, str], list[Judged]] = defaultdict(list)
+    kinds: dict[str, list[Judged]] = defaultdict(list)
     for file in judged(default_cache()):
         if file.ours != file.theirs and (all or file.is_code):
-            kinds[file.ours, file.theirs, PurePosixPath(file.path).suffix].append(file)
-    for (mine, theirs, suffix), held in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
+            kinds[kind_of(file)].append(file)
+    known = kinds_looked_at()
+    for kind, held in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
         example = f"{held[0].package.name}: {held[0].path}"
-        print(f"{len(held):5}  {suffix:12} {mine or '-':24} {theirs or '-':24} {example}")
+        print(f"{len(held):5}  {known.get(kind, 'new'):8} {kind:44} {example}")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ import orjson
 
 from codelupe_daemon.examine.modeline import SIDE_BYTES, may_have_modeline, mode_of
 
-CONTENT_BYTES = 16 << 10
-"""How much of a text the patterns see."""
+CONTENT_BYTES = 50 << 10
+"""How much of a text the patterns see: as much as linguist's."""
 
 _SHEBANG = re.compile(rb"#!\s*(?:\S*/)?env\s+(?:-\S+\s+|\w+=\S*\s+)*(\S+)|#!\s*(\S+)")
 _EXEC = re.compile(rb"exec (\w+).+\$0.+\$@")

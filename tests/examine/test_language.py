@@ -64,6 +64,19 @@ def test_a_shebang_tells_the_language(line: bytes, language: str | None) -> None
         (".ts", b"const a: number = 1;\n", "TypeScript"),
         (".ts", b'<?xml version="1.0"?>\n<TS version="2.1">\n', "XML"),
         (".rs", b"fn main() {}\n", "Rust"),
+        # What linguist leaves to its classifier:
+        (".m", b"x = 1;\nfunction y = f(x)\n", "MATLAB"),
+        (".m", b"/* words */\nint main(void) { return 0; }\n", "Objective-C"),
+        (".inc", b"static const int a[] = {\n  1,\n};\n", "C++"),
+        (".inc", b"create table a (b int);\n", "SQL"),
+        (".inc", b"<?php\necho 1;\n", "PHP"),
+        (".v", b"Definition two := S (S O).\n", "Rocq Prover"),
+        (".v", b"assign a = b;\n", "Verilog"),
+        (".ml", b"let f = fun x -> x\n", "OCaml"),
+        (".ml", b"structure A = struct\nfun f x = x\nend\n", "Standard ML"),
+        (".p", b"member(X, [X|_]).\na :- b.\n", "Prolog"),
+        (".sls", b"(library (a b)\n  (export c))\n", "Scheme"),
+        (".gs", b"init\n  print 1\n", "Genie"),
     ],
 )
 def test_the_content_tells_what_a_shared_extension_means(
