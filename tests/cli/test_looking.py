@@ -47,9 +47,10 @@ def test_status(home: Home) -> None:
         "files": {"listed": 11, "accepted": 9, "distinct": 8, "left_out": 2},
         "reasons": {"not code": 1, "too small": 1},
         "journal": {"last_id": 8},
-        "consumers": dict.fromkeys(
-            ("search", "near_duplicates"), {"watermark": 8, "lag": 0, "dead_letters": 0}
-        ),
+        "consumers": {
+            name: {"watermark": 8, "lag": 0, "dead_letters": 0}
+            for name in ("search", "near_duplicates")
+        },
     }
 
 

@@ -137,4 +137,4 @@ def test_progress_names_who_is_waited_for_until_its_turn_is_over() -> None:
 def test_every_command_has_help() -> None:
     usage = run("--help").output
     for command in re.findall(r"^  (\w+)  ", usage, re.MULTILINE):
-        assert "--store" in run(command, "--help").output
+        assert "--json" in run(command, "--help").output
