@@ -45,7 +45,8 @@ FILE_MAX_BYTES = 1 << 20
 FILE_MIN_CHARS = 50
 PEER_FILES = 4000
 PART_FILES = 500
-DATATROVE, TEXT_DEDUP = "datatrove[io,processing]==0.10.1", "text-dedup==0.4.0"
+DATATROVE = ("datatrove[io,processing]==0.10.1", "spacy")
+TEXT_DEDUP = ("text-dedup==0.4.0", "setuptools<80")
 
 Pair = tuple[int, int]
 Set = npt.NDArray[np.int64]
@@ -347,21 +348,21 @@ def measure_speed(files: Sequence[File], cache: Path, folder: Path) -> list[Row]
     script = folder / "datatrove_minhash.py"
     script.write_text(DATATROVE_SCRIPT)
     options = TEXT_DEDUP_OPTIONS.format(folder=folder).split()
-    for name, package, imports, command in (
+    for name, packages, imports, command in (
         ("datatrove", DATATROVE, "datatrove.pipeline.dedup.minhash", [str(script), str(folder)]),
         ("text-dedup", TEXT_DEDUP, "text_dedup.minhash", ["-m", "text_dedup.minhash", *options]),
     ):
-        python = python_with(package, cache)
+        python = python_with(packages, cache)
         theirs_s = cpu_seconds([python, *command], folder)
         theirs_s -= cpu_seconds([python, "-c", f"import {imports}"], folder)
-        detail = f"{package}: {size_mb / theirs_s:.2f} MB a CPU second"
+        detail = f"{packages[0]}: {size_mb / theirs_s:.2f} MB a CPU second"
         rows.append(Row(f"times as fast as {name}", theirs_s / ours_s, 20, detail))
     return rows
 
 
-def python_with(package: str, cache: Path) -> Path:
+def python_with(packages: Sequence[str], cache: Path) -> Path:
     """An environment of its own with the peer in it."""
-    name = re.sub(r"\W+", "-", package)
+    name = re.sub(r"\W+", "-", packages[0])
     python = cache / "peers" / f"near-{name}" / "bin" / "python"
     if not (python.parent.parent / "whole").exists():
         beside = str(Path(sys.executable).parent)
@@ -370,17 +371,8 @@ def python_with(package: str, cache: Path) -> Path:
             raise SystemExit("uv is not there: `pip install uv`")
         folder = python.parent.parent
         subprocess.run([uv, "venv", "-q", "--clear", "--python", "3.11", folder], check=True)
-        install: list[str | Path] = [
-            uv,
-            "pip",
-            "install",
-            "-q",
-            "--python",
-            python,
-            package,
-            "setuptools<80",
-        ]
-        subprocess.run(install, check=True)
+        install: list[str | Path] = [uv, "pip", "install", "-q", "--python", python]
+        subprocess.run([*install, *packages], check=True)
         (folder / "whole").touch()
     return python
 

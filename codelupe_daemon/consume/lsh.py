@@ -22,8 +22,8 @@ from codelupe_daemon.examine.fingerprint import BAND_BYTES, BANDS, FINGERPRINT_B
 Slots = npt.NDArray[np.int32]
 Ids = npt.NDArray[np.int64]
 
-ALIKE_BYTES = FINGERPRINT_BYTES // 2
-"""Fewer equal bytes tell a pair at 0.7 from others, wrong about once in 1,000 pairs."""
+ALIKE_BYTES = 30
+"""Of pairs with a Jaccard index of 0.7, 0.003 have fewer equal bytes; with 0.4, 0.97 have."""
 NONE = -1
 _JIT: dict[str, Any] = {
     "nogil": True,
