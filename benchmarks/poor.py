@@ -25,7 +25,7 @@ from typing import NamedTuple
 from benchmarks.corpus import Package, archive_of, files_of
 
 MANIFEST = Path(__file__).with_name("poor.json")
-MAX_FILES_OF_PACKAGE = 20
+MAX_FILES_OF_PACKAGE = 30
 SIZES = range(600, 200_000)
 TOOLS = ("jsbeautifier==2.0.3", "python-minifier==3.4.0")
 VINEFLOWER = "org.vineflower:vineflower:1.10.1"
@@ -146,19 +146,18 @@ _SCRIPTS = {
 
 
 def _by_tool(script: str, data: bytes, cache_dir: Path) -> str:
-    command = [str(_tools(cache_dir)), "-c", _SCRIPTS[script]]
+    command = [str(environment(cache_dir / "peers" / "poor", TOOLS)), "-c", _SCRIPTS[script]]
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     return done.stdout.decode(errors="replace")
 
 
 @cache
-def _tools(cache_dir: Path) -> Path:
-    """The interpreter of an environment that has the tools."""
-    home = cache_dir / "peers" / "poor"
+def environment(home: Path, packages: tuple[str, ...]) -> Path:
+    """The interpreter of an environment that has these packages, made if it is not there yet."""
     python = home / "bin" / "python"
     if not (home / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *TOOLS], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=True)
         (home / "ready").touch()
     return python
 

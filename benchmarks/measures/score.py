@@ -5,7 +5,9 @@ Weights and ramps were chosen on the `develop` packages alone; every figure is o
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.corpus import Package, archive_of, files_of
-from benchmarks.degrade import DEGRADATIONS, LANGUAGES
+from benchmarks.degrade import DEGRADATIONS, LANGUAGES, break_syntax
 from benchmarks.measures.base import Row
-from benchmarks.poor import SIZES, poor_texts
+from benchmarks.poor import SIZES, environment, poor_texts
 from codelupe_daemon.examine import Examiner, ExamineSettings
 from codelupe_daemon.model import Verdict
 
@@ -60,6 +62,28 @@ ENDINGS = {
 FILES_OF_LANGUAGE = 130
 THRESHOLD = 0.7
 _PACKED = b""
+PARSED_OF = 3
+"""Every so many files are parsed."""
+GRAMMARS = {
+    "Python": "python",
+    "Rust": "rust",
+    "Go": "go",
+    "JavaScript": "javascript",
+    "Java": "java",
+    "C": "c",
+    "C++": "cpp",
+}
+PARSERS = ("tree-sitter==0.26.1", *(f"tree-sitter-{name}" for name in GRAMMARS.values()))
+_PARSE = """
+import importlib, json, sys
+from tree_sitter import Language, Parser
+parsers = {
+    language: Parser(Language(importlib.import_module("tree_sitter_" + name).language()))
+    for language, name in GRAMMARS.items()
+}
+texts = json.load(sys.stdin)
+print(json.dumps([parsers[k].parse(text.encode()).root_node.has_error for k, text in texts]))
+"""
 
 
 class Sample(NamedTuple):
@@ -163,6 +187,7 @@ def measure_split(split: str, cache: Path) -> list[Row]:
     samples = reviewed(split, cache, judge)
     scores = [verdict_of(judge, s).score for s in samples]
     rows = _pair_rows(pairs(samples, judge))
+    rows.append(_validity_row(samples, cache, judge))
     rows += _poor_rows(split, samples, scores, cache, judge)
     for name, sizes in (
         ("lines", [s.text.count("\n") + 1 for s in samples]),
@@ -203,6 +228,37 @@ def _pair_rows(found: Sequence[tuple[str, str, bool]]) -> list[Row]:
     return rows
 
 
+def _validity_row(samples: Sequence[Sample], cache: Path, judge: Examiner) -> Row:
+    """Files and their broken twins: does `validity` say what tree-sitter says?"""
+    chosen = [s for s in samples if s.language in GRAMMARS][::PARSED_OF]
+    twins = [
+        s._replace(text=worse)
+        for s in chosen
+        if (worse := break_syntax(s.text, s.language, random.Random(s.path))) is not None
+    ]
+    texts = [s for s in (*chosen, *twins) if verdict_of(judge, s).reason is None]
+    sound = [json.loads(verdict_of(judge, s).signals)["validity"] == 1 for s in texts]
+    parsed = [not has_error for has_error in _errors(texts, cache)]
+    both = list(zip(parsed, sound, strict=True))
+    detail = (
+        f"of {len(both)} files and twins; sound among what parses "
+        f"{np.mean([s for p, s in both if p]):.3f}, broken among what does not "
+        f"{np.mean([not s for p, s in both if not p]):.3f}"
+    )
+    agreement = np.mean([p == s for p, s in both]).item()
+    return Row("score: validity as tree-sitter sees it", agreement, None, detail)
+
+
+def _errors(samples: Sequence[Sample], cache: Path) -> list[bool]:
+    python = environment(cache / "peers" / "parsers", PARSERS)
+    texts = json.dumps([[s.language, s.text] for s in samples])
+    script = f"GRAMMARS = {GRAMMARS!r}\n{_PARSE}"
+    command = [str(python), "-c", script]
+    done = subprocess.run(command, input=texts.encode(), capture_output=True, check=True)
+    found: list[bool] = json.loads(done.stdout)
+    return found
+
+
 def _poor_rows(
     split: str, samples: Sequence[Sample], scores: Sequence[float], cache: Path, judge: Examiner
 ) -> list[Row]:
@@ -210,7 +266,8 @@ def _poor_rows(
     poor: dict[str, list[float]] = {}
     rules: dict[str, list[float]] = {}
     for entry, text in poor_texts(cache):
-        verdict = verdict_of(judge, Sample(entry.path, entry.language, text))
+        path = entry.path.replace(".min.", ".")  # it is no longer
+        verdict = verdict_of(judge, Sample(path, entry.language, text))
         if entry.split == split and _is_kept(verdict, entry.language):
             poor.setdefault(entry.language, []).append(verdict.score)
             rules.setdefault(entry.rule, []).append(verdict.score)

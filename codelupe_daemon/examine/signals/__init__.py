@@ -29,13 +29,13 @@ from codelupe_daemon.examine.signals.validity import validity
 SIGNALS = (
     (structure, 0.18),
     (documentation, 0.16),
-    (complexity, 0.12),
+    (complexity, 0.11),
     (naming, 0.18),
-    (security, 0.06),
+    (security, 0.08),
     (validity, 0.08),
     (robustness, 0.10),
     (repetition, 0.08),
-    (idiom, 0.04),
+    (idiom, 0.03),
 )
 _COUNTS = (("lines", LINES), ("code", CODE), ("comments", COMMENT), ("definitions", DEFINITIONS))
 _JSON = (
