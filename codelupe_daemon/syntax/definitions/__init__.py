@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,12 @@ import numpy.typing as npt
 
 from codelupe_daemon.syntax.blocks import PADDING
 from codelupe_daemon.syntax.definitions.grammar import word_table
-from codelupe_daemon.syntax.definitions.kernel import MAX_NAMES, scan_texts
+from codelupe_daemon.syntax.definitions.kernel import (
+    MAX_JSON_BYTES,
+    MAX_NAMES,
+    scan_texts,
+    write_names,
+)
 from codelupe_daemon.syntax.definitions.languages import GRAMMARS
 
 LANGUAGES = {name: row for row, grammar in enumerate(GRAMMARS) for name in grammar.languages}
@@ -61,12 +67,10 @@ def _find(
     data: npt.NDArray[np.uint8], offsets: Integers, sizes: Integers, languages: Sequence[str | None]
 ) -> list[bytes]:
     found, counts = _scan(data, offsets, sizes, languages)
-    names = []
-    buffer = data.data
-    for base, places, count in zip(offsets.tolist(), found, counts.tolist(), strict=True):
-        parts = [bytes(buffer[base + at : base + at + n]) for at, n in places[:count].tolist()]
-        names.append(b'["' + b'","'.join(parts) + b'"]' if parts else b"[]")
-    return names
+    out = np.empty(len(offsets) * MAX_JSON_BYTES, np.uint8)
+    ends = np.empty(len(offsets), np.int64)
+    write_names(data, offsets, found, counts, out, ends)
+    return [out[start:end].tobytes() for start, end in pairwise([0, *ends.tolist()])]
 
 
 def _scan(

@@ -32,7 +32,7 @@ _SCRIPT_WORDS = {
     Act.CONST: "const",
     Act.VAR: "let var",
     Act.CONTROL: "if else for while do switch case return throw break continue new typeof "
-    "instanceof in of delete void yield await try catch finally with import extends this super "
+    "instanceof in delete void yield await try catch finally with import extends this super "
     "null true false",
     Act.MODIFIER: "export default",
 }

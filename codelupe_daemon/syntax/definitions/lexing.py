@@ -22,6 +22,7 @@ from codelupe_daemon.syntax.blocks import (
 ONE = U64(1)
 _NEWLINE, _RETURN, _BACKSLASH, _BRACE = 10, 13, 92, 123
 _RAW_MARKS_MAX = 16
+ANGLES_MAX_BYTES = 400
 
 
 @njit(**INLINE)
@@ -75,29 +76,22 @@ def find_pair(at: np.uint64, end: np.uint64, first: np.uint8, second: np.uint8) 
 
 
 @njit(**JIT)
-def behind(at: np.uint64, size: np.uint64, end: np.uint64) -> np.uint64:
-    return min(at + size, end)
-
-
-@njit(**JIT)
 def comment_end(at: np.uint64, end: np.uint64, nested: bool) -> np.uint64:
     """Behind the block comment whose `/*` stands at `at`."""
-    close = behind(find_pair(at + U64(2), end, 42, 47), U64(2), end)
-    if not nested:
-        return close
-    depth = 1
     at += U64(2)
-    while at < end:
-        close = find_pair(at, end, 42, 47)
-        opening = find_pair(at, close, 47, 42)
+    close = find_pair(at, end, 42, 47)
+    depth = 1
+    while close < end:
+        opening = find_pair(at, close, 47, 42) if nested else close
         if opening < close:
             depth += 1
             at = opening + U64(2)
             continue
         depth -= 1
-        at = behind(close, U64(2), end)
+        at = close + U64(2)
         if depth == 0:
             return at
+        close = find_pair(at, end, 42, 47)
     return end
 
 
@@ -228,13 +222,13 @@ def rust_quote_end(at: np.uint64, end: np.uint64) -> np.uint64:
 
 @njit(**JIT)
 def regex_end(at: np.uint64, end: np.uint64) -> np.uint64:
-    """Behind the regular expression whose slash stands at `at`; there is none if its line ends."""
+    """Behind the regular expression whose slash stands at `at`, or the end of its line."""
     place = at + ONE
     in_class = False
     while place < end:
         byte = byte_at(place)
         if byte == _NEWLINE:
-            return at + ONE
+            return place
         if byte == _BACKSLASH:
             place += U64(2)
             continue
@@ -245,14 +239,14 @@ def regex_end(at: np.uint64, end: np.uint64) -> np.uint64:
         elif byte == 47 and not in_class:
             return place + ONE
         place += ONE
-    return at + ONE
+    return end
 
 
 @njit(**JIT)
 def angles_end(at: np.uint64, end: np.uint64) -> np.uint64:
     """Behind the `>` that closes the `<` at `at`; `at` itself if they are no brackets."""
     depth = 0
-    stop = min(end, at + U64(400))
+    stop = min(end, at + U64(ANGLES_MAX_BYTES))
     place = at
     while place < stop:
         byte = byte_at(place)
