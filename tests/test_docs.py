@@ -13,6 +13,7 @@ import typer
 
 from codelupe_daemon.cli import app
 from codelupe_daemon.config import Settings
+from codelupe_daemon.examine.signals import SIGNALS
 from codelupe_daemon.model import Reason
 
 ROOT = Path(__file__).parent.parent
@@ -72,6 +73,12 @@ def test_only_settings_that_exist_are_documented() -> None:
 def test_every_reason_is_documented_and_no_other() -> None:
     documented = re.findall(r"^\| `([\w ]+)` \|", page("reasons.md"), re.MULTILINE)
     assert sorted(documented) == sorted(Reason)
+
+
+def test_every_signal_is_documented_with_its_weight() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page("examine.md"), re.MULTILINE)
+    weights = {name: float(weight) for name, weight in rows}
+    assert weights == {signal.__name__: weight for signal, weight in SIGNALS}
 
 
 def typed_commands() -> Iterator[tuple[str, list[str]]]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from codelupe_daemon.app import judge
+from codelupe_daemon.app import judge, verdicts
 from codelupe_daemon.config import load
 from codelupe_daemon.errors import UsageError
+from codelupe_daemon.examine import ExamineSettings
+from codelupe_daemon.examine.signals import SIGNALS
+from codelupe_daemon.model import Occurrence
+from codelupe_daemon.observe import explain, report
 from codelupe_daemon.observe.report import Counted
 from tests import builders
 from tests.cli.conftest import GREETING, ROTATE, SHAPES, TINY, UNIQUE
@@ -43,8 +48,8 @@ PROJECT = {
 
 
 def examined(*paths: Path) -> dict[str, dict[str, Any]]:
-    verdicts = judge.examine(load(), [str(path) for path in paths])
-    return {verdict["path"]: verdict for verdict in verdicts}
+    judged = judge.examine(load(), [str(path) for path in paths])
+    return {verdict["path"]: verdict for verdict in judged}
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +189,8 @@ def test_what_people_see_of_one_file(project: Path) -> None:
     assert "functions of a size that can be read" in shown
     assert "rotate" in shown.split("defines")[1]
     signals = examined(project / "src/own.rs")["own.rs"]["signals"]
-    measures = {name for name, value in signals.items() if isinstance(value, float)}
-    assert [name for name in measures if f"\n  {name} " not in shown] == []
+    assert [name for name in explain.SIGNALS if f"\n  {name} " not in shown] == []
+    assert f"{signals['lines']} lines" in shown
 
     left_out = run("examine", project / "tiny.py").output
     assert "left out: too small\nmeasured  6 characters\nsetting   min_file_chars = 50" in left_out
@@ -206,6 +211,26 @@ def test_a_name_cannot_steer_the_terminal(tmp_path: Path) -> None:
     name = tmp_path / "a\x1b[31mred.py"
     name.write_bytes(SHAPES)
     assert "\x1b" not in run("examine", name).output
+
+
+def test_every_signal_and_limit_is_explained() -> None:
+    assert list(explain.SIGNALS) == [signal.__name__ for signal, _ in SIGNALS]
+    held = {name for names in verdicts.LIMITS.values() for name in names}
+    assert held == {field.name for field in fields(ExamineSettings)}
+
+
+def test_people_are_told_which_copy_won(capsys: pytest.CaptureFixture[str]) -> None:
+    verdict = as_json("repo", Occurrence("a.py", None, "", "Python", b"1" * 16, None, None), 0.5)
+    for winner, told in (
+        ({"id": verdict["id"]}, "has nearly the same text elsewhere, and won over it"),
+        ({"id": "0f" * 16, "repo": "b/b", "path": "c.py"}, "of b/b/c.py (0f0f0f0f0f0f), which won"),
+    ):
+        report.verdict(report.console(), verdict | {"winner": winner})
+        assert f"near-duplicate  {told}\n" in capsys.readouterr().out
+
+
+def as_json(repo: str, at: Occurrence, quality: float) -> dict[str, Any]:
+    return verdicts.as_json(repo, at, quality, b"{}", "0", load())
 
 
 def test_the_median_is_that_of_the_kept() -> None:
