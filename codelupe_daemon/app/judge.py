@@ -71,6 +71,8 @@ def _all(settings: Settings, targets: Sequence[_Target]) -> Iterator[dict[str, A
 
 
 def _target(path: str) -> _Target:
+    if not path:
+        raise UsageError("nothing has the empty name: give a PATH")
     place = Path(os.path.abspath(path))
     try:
         mode, is_folder = place.lstat().st_mode, place.is_dir()

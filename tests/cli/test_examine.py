@@ -110,6 +110,15 @@ def test_reasons_languages_and_licenses(project: Path) -> None:
     assert "fifo" not in reasons
 
 
+def test_licenses_that_are_not_accepted(project: Path) -> None:
+    seen = {it["path"]: it for it in judge.examine(load(licenses="MIT"), [str(project)])}
+    assert seen["src/own.rs"]["kept"]
+    refused = seen["shapes.py"]
+    assert (refused["reason"], refused["license"]) == ("license", "Apache-2.0")
+    assert refused["limits"] == {"licenses": "MIT"}
+    assert (refused["quality"], refused["id"]) == (None, None)
+
+
 def test_small_batches_give_the_same(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = examined(project)
     monkeypatch.setattr(judge, "BATCH_FILES", 2)
@@ -164,6 +173,11 @@ def test_what_cannot_be_judged_is_said_before_anything_is(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         judge.examine(load(), [str(project), str(project / name)])
+
+
+def test_nothing_has_the_empty_name() -> None:
+    with pytest.raises(UsageError, match="empty name"):
+        judge.examine(load(), [""])
 
 
 def test_a_bare_repository_is_a_source_for_ingest(tmp_path: Path) -> None:
