@@ -90,7 +90,7 @@ class Last: pass
         const regex = /function no() {["'`/*]/g; a = b / c; function* generate() {}
         """,
     "TypeScript": r"""
-        export interface Shape<T = {}> extends Base<T, U> { area(x: number): void; p: () => void }
+        export interface Shape<T = {}> extends Base<T, U> { area(x: number): void; p: () => void; maybe?(a: T): U }
         type Point = { x: number; move: (by: number) => Point; at(): void };
         export enum Color { Red, Green }
         declare module Outer.Inner { export function helper(): void; }
@@ -246,7 +246,7 @@ EXPECTED = {
     "Python": "LIMIT NAMES Square area helper wait Last",
     "JavaScript": "main inner add later minus area perimeter Square handler constructor of side "
     "steps methods draw erase move text regex generate",
-    "TypeScript": "Shape area Point at Color Outer helper Square constructor named describe size "
+    "TypeScript": "Shape area maybe Point at Color Outer helper Square constructor named describe size "
     "handler pick typed overloaded Flags",
     "Dart": "Compare Old Square unit from area size load draw Mixed Color Words count main",
     "Elixir": "Square side draw area valid? build! size Drawable",

@@ -1137,6 +1137,8 @@ def on_mark(state: np.uint64, at: np.uint64) -> np.uint64:
             if not is_word(before):
                 return at + U64(3 if peek(at + ONE, end) == 92 else 2)
         after = peek(at + ONE, end)
+        if after == 40 and traits & _TYPES and get(state, PREVIOUS) == IDENT:
+            return stop  # name?(): of an interface
         if traits & _SCRIPT and after != 46 and after != 58 and after != 63:
             put(frame, MODE, QUESTION)
             put(frame, VALUE, NO_VALUE)
