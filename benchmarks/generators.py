@@ -49,7 +49,7 @@ def _each(name: str, ending: str, command: str, *variants: str) -> list[Generato
 
 _THRIFT = "py java cpp go js rb php:psr4 c_glib netstd erl lua perl rs swift dart d haxe kotlin"
 _FLATC = "cpp java kotlin csharp go python ts php rust lua swift dart lobster"
-_PROTOC = "python cpp java objc php ruby csharp kotlin pyi grpc_python"
+_PROTOC = "python pyi grpc_python"
 _ANTLR = "Java Python3 JavaScript TypeScript Go CSharp Cpp Dart Swift PHP"
 _SWIG = "python java ruby lua perl5 csharp go tcl r d javascript\\ -node octave guile"
 _BUNDLE = "npx esbuild {input} --bundle --platform=node --outfile={out}/{stem}.js"

@@ -25,12 +25,15 @@ from benchmarks.generators import MANIFEST, outputs
 from benchmarks.measures import language
 from benchmarks.measures.base import Row
 from codelupe_daemon.examine import Examiner, ExamineSettings
+from codelupe_daemon.examine.language import is_programming
 from codelupe_daemon.model import Reason
 
 SAMPLE = 200
 """Files of each package that are labelled as hand-written."""
 FOLDER = "src"
 """Where a generated file is said to lie: its folder must not give it away."""
+SIZES = frozenset({Reason.TOO_SMALL, Reason.TOO_LARGE, Reason.TOO_FEW_LINES})
+"""Generated files with these reasons are not counted."""
 LEFT_OUT = frozenset({Reason.GENERATED, Reason.MINIFIED, Reason.DATA})
 """What may keep a generated file out."""
 CALLED = frozenset({Reason.GENERATED, Reason.MINIFIED})
@@ -58,7 +61,7 @@ def reason_of(path: str, text: bytes) -> Reason | None:
 
 def labelled(cache: Path) -> Iterator[Labelled]:
     for output in outputs(cache):
-        if is_code(output.path):
+        if is_code(output.path, output.text):
             path = f"{FOLDER}/{output.path.partition('/')[2]}"
             yield Labelled(output.generator, path, output.text, is_generated=True)
     table = tomllib.loads(MANIFEST.read_text())["hand_written"]
@@ -71,10 +74,9 @@ def labelled(cache: Path) -> Iterator[Labelled]:
                 yield Labelled(package.name, path, text, is_generated)
 
 
-def is_code(path: str) -> bool:
-    """Whether nothing but its being generated keeps a file of this name out."""
-    verdict = examiner().path_verdict(f"{FOLDER}/{PurePosixPath(path).name}")
-    return verdict.reason is not Reason.NOT_CODE
+def is_code(path: str, text: bytes) -> bool:
+    """Whether the language alone would keep a file."""
+    return is_programming(language.ours(path, text))
 
 
 def _sample(package: Package, cache: Path) -> list[tuple[str, bytes]]:
@@ -82,13 +84,15 @@ def _sample(package: Package, cache: Path) -> list[tuple[str, bytes]]:
     files = []
     for place, text in files_of(package, archive_of(package, cache)):
         path = place.removeprefix(f"{package.folder}/")
-        if examiner().path_verdict(path).reason in (None, *CALLED) and b"\0" not in text:
+        is_kept = examiner().path_verdict(path).reason in (None, *CALLED)
+        if is_kept and b"\0" not in text and is_code(path, text):
             files.append((hashlib.blake2b(path.encode(), digest_size=8).digest(), path, text))
     return [(path, text) for _, path, text in sorted(files)[:SAMPLE]]
 
 
 def judged(cache: Path) -> list[tuple[Labelled, Reason | None]]:
-    return [(file, reason_of(file.path, file.text)) for file in labelled(cache)]
+    found = [(file, reason_of(file.path, file.text)) for file in labelled(cache)]
+    return [one for one in found if not (one[0].is_generated and one[1] in SIZES)]
 
 
 class Beside(NamedTuple):
@@ -105,7 +109,7 @@ def beside(cache: Path) -> list[Beside]:
     held = [
         (package, path, text)
         for package, path, text in language.files(cache)
-        if is_code(path) and len(text) >= ExamineSettings().min_file_chars
+        if is_code(path, text) and len(text) >= ExamineSettings().min_file_chars
     ]
     said = enry.ask(enry.build(cache), ((path, text) for _, path, text in held))
     return [
