@@ -200,7 +200,7 @@ class Examiner:
         """The analyser of each text, -1 for what is not measured; sets `batch.languages`."""
         kinds = np.array([one.kind for one in batch.classes], np.int64)
         modelines = may_have_modelines(batch.texts.data, batch.texts.offsets, batch.texts.sizes)
-        is_open = np.array([one.is_open for one in batch.classes])
+        is_open = np.array([one.is_open for one in batch.classes], np.bool_)
         unsure = np.flatnonzero(is_open | modelines).tolist()
         decided = batch.each("language", batch.left_in(unsure), partial(self._decide, batch))
         for i, language in decided.items():
@@ -239,17 +239,20 @@ class Examiner:
     # -- rules and secrets ----------------------------------------------------------------------
 
     def _apply_rules(self, batch: _Judging, judged: list[int], table: Integers) -> None:
+        whole = _measures(judged, table, batch.texts)
         for rule in CONTENT_RULES:
-            judge = partial(self._measured, rule, batch.texts, table)
+            judge = partial(self._measured, rule, batch.texts, table, whole)
             measured = batch.each(str(rule.reason), judged, judge)
             for i, value in measured.items():
                 if not math.isnan(value) and not self._is_denied(batch, i, rule.reason):
                     batch.left_out.setdefault(i, (rule.reason, value))
 
     def _measured(
-        self, rule: ContentRule, texts: Texts, table: Integers, items: list[int]
+        self, rule: ContentRule, texts: Texts, table: Integers, whole: Batch, items: list[int]
     ) -> list[float]:
-        measured: list[float] = rule.judge(_measures(items, table, texts), self._settings).tolist()
+        is_whole = len(items) == len(whole.table)
+        measures = whole if is_whole else _measures(items, table, texts)
+        measured: list[float] = rule.judge(measures, self._settings).tolist()
         return measured
 
     def _is_denied(self, batch: _Judging, i: int, reason: Reason) -> bool:

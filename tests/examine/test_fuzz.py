@@ -90,3 +90,7 @@ def test_a_verdict_is_the_same_alone_and_among_others(batch: Sequence[tuple[str,
 @given(st.sampled_from(PATHS), texts, st.integers(2, 400))
 def test_repeating_it_makes_it_no_worse(path: str, text: bytes, times: int) -> None:
     check([(path, repeated(text or b" ", min(len(text) * times + 1, 200_000)))])
+
+
+def test_no_files_have_no_verdicts() -> None:
+    assert check([]) == []
