@@ -1,8 +1,8 @@
 """The limits that OpenCoder published for code: one line each, with the measure that it holds.
 
-Their definitions are OpenCoder's, with two differences: lines of comment are whole lines, and
-`pass`, `import` and `print` are words at the beginning of a line, where OpenCoder looks for the
-letters anywhere ("password").
+The definitions are OpenCoder's, with three differences: a comment is counted by whole lines; `TODO`
+and its like are words, in such lines; `pass`, `import` and `print` are words at the beginning of a
+line, where OpenCoder looks for the letters anywhere ("password").
 """
 
 from __future__ import annotations
