@@ -1,16 +1,16 @@
 """Generated, minified and vendored files: what real generators wrote, real code, and go-enry.
 
-    python -m benchmarks.measures.generated [missed|wrong|enry|vendored]
+    python -m benchmarks.measures.generated [missed|wrong|generated|vendored]
 
 prints the files behind a figure: generated ones that were kept, hand-written ones that were not,
-and where go-enry differs.
+and what go-enry calls generated or vendored and we keep.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from functools import cache as remembered
@@ -104,18 +104,23 @@ class Beside(NamedTuple):
     theirs: enry.Said
 
 
-def beside(cache: Path) -> list[Beside]:
-    """Code in the packages of the language measure, of which go-enry was asked as well."""
-    held = [
-        (package, path, text)
-        for package, path, text in language.files(cache)
-        if is_code(path, text) and len(text) >= ExamineSettings().min_file_chars
-    ]
-    said = enry.ask(enry.build(cache), ((path, text) for _, path, text in held))
-    return [
-        Beside(package, path, reason_of(path, text), theirs)
-        for (package, path, text), theirs in zip(held, said, strict=True)
-    ]
+def beside(cache: Path) -> tuple[int, list[Beside]]:
+    """The files of code in the language measure, and those of them that go-enry leaves out."""
+    asked: deque[tuple[Package, str, bytes]] = deque()
+
+    def texts() -> Iterator[tuple[str, bytes]]:
+        for package, path, text in language.files(cache):
+            if is_code(path, text) and len(text) >= ExamineSettings().min_file_chars:
+                asked.append((package, path, text))
+                yield path, text
+
+    count, found = 0, []
+    for said in enry.ask(enry.build(cache), texts()):
+        count += 1
+        package, path, text = asked.popleft()
+        if said.generated or (said.vendored and not is_ours_to_keep(path)):
+            found.append(Beside(package, path, reason_of(path, text), said))
+    return count, found
 
 
 def measure(cache: Path) -> list[Row]:
@@ -124,9 +129,9 @@ def measure(cache: Path) -> list[Row]:
     by_hand = [reason in CALLED for file, reason in files if not file.is_generated]
     tools = len({file.origin for file, _ in files if file.is_generated})
     called = sum(generated) + sum(by_hand)
-    compared = beside(cache)
-    theirs = [one for one in compared if one.theirs.generated]
-    vendored = [one for one in compared if one.theirs.vendored and not is_ours_to_keep(one.path)]
+    count, found = beside(cache)
+    theirs = [one for one in found if one.theirs.generated]
+    vendored = [one for one in found if one.theirs.vendored and not is_ours_to_keep(one.path)]
     return [
         Row(
             "generated: recall",
@@ -144,7 +149,7 @@ def measure(cache: Path) -> list[Row]:
             "generated: recall beside go-enry",
             _share(one.reason is not None for one in theirs),
             0.97,
-            f"{len(theirs):,} files that it calls generated, of {len(compared):,}",
+            f"{len(theirs):,} files that it calls generated, of {count:,}",
         ),
         Row(
             "vendored: recall beside go-enry",
@@ -177,13 +182,9 @@ def main(which: str = "missed") -> None:
         print("\n".join(found))
         print(Counter(line.partition(":")[0] for line in found).most_common())
         return
-    for one in beside(cache):
-        theirs = one.theirs.generated if which == "enry" else one.theirs.vendored
-        ours = one.reason in CALLED if which == "enry" else one.reason is Reason.VENDORED
-        if theirs != ours and not (theirs and is_ours_to_keep(one.path)):
-            print(
-                f"{'theirs' if theirs else 'ours':6} {one.package.name}: {one.path} ({one.reason})"
-            )
+    for one in beside(cache)[1]:
+        if one.reason is None and getattr(one.theirs, which):
+            print(f"{one.package.name}: {one.path}")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ _SIDES = (
     rb"^\*\* Created by: The (?:Qt Meta Object Compiler|Resource Compiler for Qt)",
     rb"^static (?:const )?char (?:const )?yysccsid\[\]",
     rb"^/\* original parser id follows \*/$",
+    BEGIN + rb"#ifndef _yy_defines_h_$",
     rb"^ *Automatically created by Devel::PPPort",
     BEGIN + rb"/\* #line 1 \"",
     BEGIN + rb"\n{0,3}(?:#|// |# )line 1 \"[^\"\n]+\.(?:rl|y|yy|ypp|l|ll|lex|re|qtpp)\"",
