@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from functools import cache as remembered
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -170,7 +170,7 @@ def _share(hits: Iterable[bool]) -> float:
     return sum(held) / len(held) if held else 1.0
 
 
-def main(which: str = "missed") -> None:
+def main(which: Annotated[str, typer.Argument()] = "missed") -> None:
     cache = default_cache()
     if which in ("missed", "wrong"):
         found = [
