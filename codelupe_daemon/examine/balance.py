@@ -66,16 +66,26 @@ def closing(at: np.uint64) -> np.uint64:
 
 
 @njit(**INLINE)
+def after_word(at: np.uint64, end: np.uint64) -> np.uint64:
+    """Behind the letters and digits at `at`, if there are any."""
+    while at < end and (97 <= (byte_at(at) | 32) <= 122 or 48 <= byte_at(at) <= 57):
+        at += U64(1)
+    return at
+
+
+@njit(**INLINE)
 def closing_bytes(place: np.uint64, end: np.uint64, quote: np.int64) -> np.uint64:
     """The size of the mark at `place` that ends what `quote` began; 0 if none does."""
     byte = byte_at(place)
     if quote < _TRIPLE_QUOTE:
         return U64(byte == quote)
-    if quote >= _RAW_HASH_QUOTE:
+    if quote == _RAW_HASH_QUOTE:
         hashed = byte == _DOUBLE and byte_at(place + U64(1)) == _HASH
-        bracketed = byte == 41 and byte_at(place + U64(1)) == _DOUBLE
-        ends = hashed if quote == _RAW_HASH_QUOTE else bracketed
-        return U64(2 if ends and place + U64(2) <= end else 0)
+        return U64(2 if hashed and place + U64(2) <= end else 0)
+    if quote == _RAW_BRACKET_QUOTE:
+        after = after_word(place + U64(1), end)
+        closes = byte == 41 and after < end and byte_at(after) == _DOUBLE
+        return after + U64(1) - place if closes else U64(0)
     triple = _TRIPLE_DOUBLE if quote & 255 == _DOUBLE else _TRIPLE_SINGLE
     here = place + U64(3) <= end and load64(place) & _THREE_BYTES == triple
     return U64(3 if here else 0)
@@ -96,8 +106,9 @@ def opened_quote(place: np.uint64, first: np.uint64, end: np.uint64, lexis: np.i
         return np.int64(0 if is_word or lexis & _SINGLE_FLAG == 0 else byte)
     if lexis & _RAW_HASH_FLAG and before == _HASH:
         return np.int64(_RAW_HASH_QUOTE)
-    if lexis & _RAW_BRACKET_FLAG and before == 82 and place + U64(1) < end:
-        return np.int64(_RAW_BRACKET_QUOTE if byte_at(place + U64(1)) == 40 else byte)
+    if lexis & _RAW_BRACKET_FLAG and before == 82:
+        after = after_word(place + U64(1), end)
+        return np.int64(_RAW_BRACKET_QUOTE if after < end and byte_at(after) == 40 else byte)
     return byte
 
 

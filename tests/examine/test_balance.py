@@ -43,7 +43,12 @@ SOUND = {
         '#include "a.h"\n#error don\'t (\n#define X(a) ((a))\n',
         "char q[] = {'\"', '{', '\\\\'}; int x; /* ( */\n",
     ],
-    "C++": ['auto s = R"({"(})";\n', "int n = 1'000'000;\n", "f(/*a=*/1,\n  /*b=*/2);\n"],
+    "C++": [
+        'auto s = R"({"(})";\n',
+        'f(R"cc(\n  { "(" ]\n)cc");\n',
+        "int n = 1'000'000;\n",
+        "f(/*a=*/1,\n  /*b=*/2);\n",
+    ],
     "Elixir": ['@doc """\n( says\n"""\ndef f(a), do: [a]\n'],
     "Dart": ["var a = '''\n( it's\n''';\n"],
 }

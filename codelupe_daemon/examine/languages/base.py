@@ -55,7 +55,7 @@ class Lexis(IntFlag):
     RAW_HASH = 256
     """r#"..."#"""
     RAW_BRACKET = 512
-    """R"(...)"."""
+    """R"(...)", or a word before and behind the brackets."""
     DIRECTIVES = 1024
     """Of #if ... #else ... #endif only the first branch is read."""
     INDENTATION = 2048
