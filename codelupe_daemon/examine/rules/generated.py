@@ -69,6 +69,7 @@ _MARKERS = re.compile(
             rf"^[\s\W]{{0,12}}(?:an? )?(?:[\w-]+ )?{_MADE} {_AUTO}generated (?:by|from|with)\b",
             rf"^[\s\W]{{0,12}}[\w./-]*\.\w{{1,5}}\W{{1,3}}{_BY}",
             r"^[\s\W]{0,12}generated automatically (?:by|from|with)\b",
+            rf"^[\s\W]{{0,12}}this is an? {_AUTO}generated {_THING}\b",
             r"^[\s\W]{0,12}this (?:auto|automatically |machine)[- ]?generated\b",
         )
     ).encode(),
