@@ -167,7 +167,7 @@ def _check_speed(told: Report, rounds: Sequence[Round]) -> None:
     ratios(
         "files/s into the journal, of the floor's",
         [one.floor.seconds / one.journal.seconds for one in rounds],
-        0.55,
+        0.4,
     )
     ratios(
         "searchable after, times the journal's seconds",
@@ -185,10 +185,10 @@ def _check_speed(told: Report, rounds: Sequence[Round]) -> None:
 def _check_memory(told: Report, rounds: Sequence[Round], many: Run | None) -> None:
     journal = max(one.journal.peak_mb for one in rounds)
     searchable = max(one.searchable.peak_mb for one in rounds)
-    told.check("peak memory into the journal, MB", [journal], 500, at_most=True)
-    told.check("peak memory with the search index, MB", [searchable], 500, at_most=True)
+    told.check("peak memory into the journal, MB", [journal], 600, at_most=True)
+    told.check("peak memory with all consumers, MB", [searchable], 600, at_most=True)
     if many:
-        told.check("peak memory on four times the corpus, MB", [many.peak_mb], 500, at_most=True)
+        told.check("peak memory on four times the corpus, MB", [many.peak_mb], 600, at_most=True)
         # The allocator's own noise between two equal runs is a few percent.
         told.check("the same, of once the corpus", [many.peak_mb / searchable], 1.05, at_most=True)
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from numba import njit
 
 from codelupe_daemon.examine.fingerprint import BAND_BYTES, BANDS, FINGERPRINT_BYTES
+from codelupe_daemon.kernels import JIT
 
 Slots = npt.NDArray[np.int32]
 Ids = npt.NDArray[np.int64]
@@ -25,12 +26,6 @@ Ids = npt.NDArray[np.int64]
 ALIKE_BYTES = 30
 """Of pairs with a Jaccard index of 0.7, 0.003 have fewer equal bytes; with 0.4, 0.97 have."""
 NONE = -1
-_JIT: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "boundscheck": False,
-    "error_model": "numpy",
-}
 _FIRST_SLOTS, _FIRST_BITS = 1024, 8
 _CHAIN_MAX = 6  # slots for each head, before the heads are doubled
 _RESERVE = 0.125
@@ -44,12 +39,12 @@ class Role(IntEnum):
     LOSER = 1
 
 
-@njit(**_JIT)
+@njit(**JIT)
 def _head(bands: Any, slot: np.int64, band: np.int64, shift: np.uint32) -> np.uint32:
     return np.uint32(bands[slot, band] * _SPREAD) >> shift  # the product of two is uint64
 
 
-@njit(**_JIT)
+@njit(**JIT)
 def _link(bands: Any, chains: Any, heads: Any, shift: np.uint32, slot: np.int64) -> None:
     for band in range(BANDS):
         at = _head(bands, slot, band, shift)
@@ -57,7 +52,7 @@ def _link(bands: Any, chains: Any, heads: Any, shift: np.uint32, slot: np.int64)
         heads[band, at] = slot
 
 
-@njit(**_JIT)
+@njit(**JIT)
 def _unlink(bands: Any, chains: Any, heads: Any, shift: np.uint32, slot: np.int64) -> None:
     for band in range(BANDS):
         at = _head(bands, slot, band, shift)
@@ -70,7 +65,7 @@ def _unlink(bands: Any, chains: Any, heads: Any, shift: np.uint32, slot: np.int6
         chains[before, band] = chains[slot, band]
 
 
-@njit(**_JIT)
+@njit(**JIT)
 def _link_all(
     bands: Any, chains: Any, heads: Any, shift: np.uint32, winners: Any, losers: Any
 ) -> None:
@@ -85,7 +80,7 @@ def _link_all(
             losers[winner, 0] = slot
 
 
-@njit(**_JIT)
+@njit(**JIT)
 def _alike(
     bands: Any, chains: Any, heads: Any, shift: np.uint32, slot: np.int64, into: Any
 ) -> np.int64:
@@ -110,7 +105,7 @@ def _alike(
     return found
 
 
-@njit(**_JIT)
+@njit(**JIT)
 def _alike_at_all(
     bands: Any, chains: Any, heads: Any, shift: np.uint32, slots: Any, into: Any
 ) -> np.int64:

@@ -19,9 +19,8 @@ from codelupe_daemon.examine.languages.base import (
     Lexis,
 )
 from codelupe_daemon.examine.lines import begins_with, find, first_visible, last_visible
+from codelupe_daemon.kernels import INLINE, JIT
 from codelupe_daemon.syntax.blocks import (
-    INLINE,
-    JIT,
     U64,
     add,
     byte_at,

@@ -21,9 +21,8 @@ import numpy.typing as npt
 import xxhash
 from numba import njit
 
+from codelupe_daemon.kernels import INLINE, JIT
 from codelupe_daemon.syntax.blocks import (
-    INLINE,
-    JIT,
     PADDING,
     U64,
     byte_at,

@@ -92,9 +92,8 @@ from codelupe_daemon.examine.shares import (
     statement,
 )
 from codelupe_daemon.examine.text import CR, LF
+from codelupe_daemon.kernels import INLINE, JIT
 from codelupe_daemon.syntax.blocks import (
-    INLINE,
-    JIT,
     U64,
     add,
     byte_at,

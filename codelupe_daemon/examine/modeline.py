@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from codelupe_daemon.syntax.blocks import INLINE, JIT, U64, equal_mask, limit, range_mask
+from codelupe_daemon.kernels import INLINE, JIT
+from codelupe_daemon.syntax.blocks import U64, equal_mask, limit, range_mask
 
 SIDE_BYTES = 1024
 """How much of a text's head and of its tail is looked at."""

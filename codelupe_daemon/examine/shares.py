@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from codelupe_daemon.kernels import INLINE, JIT
 from codelupe_daemon.syntax.blocks import (
-    INLINE,
-    JIT,
     U64,
     byte_at,
     count_bits,

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from codelupe_daemon.kernels import JIT
 from codelupe_daemon.model import Reason
 from codelupe_daemon.syntax.blocks import (
-    JIT,
     U64,
     byte_at,
     count_bits,

@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from codelupe_daemon.fetch.tree import PADDING_BYTES
+from codelupe_daemon.kernels import JIT
 
 BLOB, MISSING, OTHER_TYPE = 0, 1, 2
 _MAX_HEADER_BYTES = 200
@@ -40,7 +41,7 @@ def map_batch(fd: int, size_bytes: int, count: int) -> Batch:
     return Batch(memoryview(mapped), complete, offsets, sizes, states)
 
 
-@njit(nogil=True, cache=True)
+@njit(**JIT)
 def _parse(
     data: NDArray[np.uint8],
     end: int,

@@ -15,13 +15,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-JIT: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "boundscheck": False,
-    "error_model": "numpy",
-}
-INLINE = {**JIT, "forceinline": True}
+from codelupe_daemon.kernels import INLINE, JIT  # noqa: F401 - definitions take them from here
+
 U64 = np.uint64
 PADDING = 64
 

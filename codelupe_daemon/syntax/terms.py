@@ -19,6 +19,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from codelupe_daemon.kernels import INLINE, JIT
 from codelupe_daemon.syntax import identifiers
 from codelupe_daemon.syntax.identifiers import DIGIT, LOWER, OTHER, UNDERSCORE, UPPER
 
@@ -40,12 +41,11 @@ _SEED, _MIX = _U(0x9E3779B97F4A7C15), _U(0xD6E8FEB86659FD93)
 
 
 def _kernel(function: Function) -> Function:
-    options = {"nogil": True, "cache": True, "boundscheck": False, "error_model": "numpy"}
-    return cast(Function, njit(**options)(function))
+    return cast(Function, njit(**JIT)(function))
 
 
 def _inline(function: Function) -> Function:
-    return cast(Function, njit(forceinline=True, boundscheck=False, error_model="numpy")(function))
+    return cast(Function, njit(**INLINE)(function))
 
 
 # Memory by its address: arrays handed from function to function cost a counted reference each.

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from codelupe_daemon.kernels import INLINE, JIT
 from codelupe_daemon.syntax.blocks import (
-    INLINE,
-    JIT,
     U64,
     byte_at,
     equal_mask,
