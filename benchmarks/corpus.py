@@ -151,7 +151,8 @@ def _from_debian(package: Package, scratch: Path) -> Path:
         _call(["apt-get", "-qq", "-c", str(part), "update"], scratch)
         part.rename(config)
     wanted = f"{package.name}={package.version}"
-    _call(["apt-get", "-qq", "-c", str(config), "source", "--download-only", "--tar-only", wanted], scratch)
+    source = ["source", "--download-only", "--tar-only", wanted]
+    _call(["apt-get", "-qq", "-c", str(config), *source], scratch)
     archives = sorted(scratch.glob("*.tar.*"), key=lambda path: ".debian." in path.name)
     return _only(iter([path for path in archives if path.suffix != ".asc"]), package)
 

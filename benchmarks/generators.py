@@ -277,7 +277,7 @@ def _locks(home: Path) -> None:
         (place / "pyproject.toml").write_text(
             '[project]\nname = "a"\nversion = "0.1"\ndependencies = ["django"]\n'
         )
-        _call(["uv", "lock", "-q"], place)
+        _call([str(Path(sys.executable).with_name("uv")), "lock", "-q"], place)
         (place / "go.mod").write_text("module example.org/a\n\ngo 1.21\n")
         _call(["go", "get", "golang.org/x/tools@v0.28.0"], place)
         for name in ("Cargo.lock", "uv.lock", "go.sum"):

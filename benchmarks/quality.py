@@ -31,17 +31,19 @@ def main(
     rows: list[Row] = []
     for name in names or NAMES:
         module = importlib.import_module(f"benchmarks.measures.{name}")
-        rows += module.measure(default_cache())
+        measured = module.measure(default_cache())
+        rows += measured
+        if not json:
+            print(*map(_line, measured), sep="\n", flush=True)
     if json:
         print(json_format.dumps([row._asdict() | {"met": row.is_met} for row in rows]))
-        return
-    for row in rows:
-        target = (
-            "" if row.target is None else f"{'<=' if row.is_upper_limit else '>='} {row.target:g}"
-        )
-        print(
-            f"{row.what:42} {row.figure:10.4g} {target:>10}  {'met' if row.is_met else 'SHORT':5}  {row.detail}"
-        )
+
+
+def _line(row: Row) -> str:
+    sign = "<=" if row.is_upper_limit else ">="
+    target = "" if row.target is None else f"{sign} {row.target:g}"
+    verdict = "" if row.target is None else "met" if row.is_met else "SHORT"
+    return f"{row.what:48} {row.figure:10.4g} {target:>8}  {verdict:5}  {row.detail}"
 
 
 if __name__ == "__main__":

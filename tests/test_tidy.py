@@ -18,7 +18,7 @@ FUNCTION_LINES_MAX = 70
 MEASURES = "benchmarks/measures/"  # benchmarks.quality runs whatever is there
 NOT_WRITTEN_HERE = {"LICENSE", "constraints.txt"}
 # Cut in two, so that this file does not hold what it forbids.
-UNFINISHED = re.compile(r"(?:TO" r"DO|FIX" r"ME|X" r"XX)(?=[:(\s])")
+UNFINISHED = re.compile("(?:TO" + "DO|FIX" + "ME|X" + r"XX)(?=[:(\s])")
 REGISTRIES = "pypi·org pythonhosted· crates·io npmjs· rubygems·org repo1·maven proxy·golang hex·pm"
 REGISTRY_HOSTS = re.compile(re.escape(REGISTRIES.replace("·", ".")).replace("\\ ", "|"))
 

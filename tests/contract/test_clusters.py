@@ -45,7 +45,9 @@ async def test_one_holds_it_at_a_time(clusters: ClusterStore) -> None:
     assert await clusters.claim("another", ELSEWHERE, LEASE_S) is not None
 
 
-@pytest.mark.parametrize(("owner", "lease_s"), [(ELSEWHERE, EXPIRED_S), (DEAD, LEASE_S)])
+@pytest.mark.parametrize(
+    ("owner", "lease_s"), [(ELSEWHERE, EXPIRED_S), (DEAD, LEASE_S)], ids=["expired", "ended"]
+)
 async def test_what_nobody_living_holds_is_free(
     clusters: ClusterStore, owner: str, lease_s: float
 ) -> None:
