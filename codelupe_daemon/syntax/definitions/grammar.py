@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,115 +19,69 @@ CONTEXTUAL = 64
 
 
 class Act(IntEnum):
-    """What a keyword does."""
+    """What a keyword does. Up to INTERFACE it is also what the next brace opens, and up to VAR
+    what the next name is."""
 
     FUNCTION = 1
-    """The next name is a function's; the next brace opens its body."""
     TYPE = 2
-    """The next name is a type's; the next brace opens its members."""
     ENUM = 3
     MODULE = 4
     INTERFACE = 5
-    NAME = 6
-    """The next name is defined, and there is no body."""
-    GROUP = 7
-    """Go: one name, or one a line in brackets."""
-    CONST = 8
-    """JavaScript: the next name is defined where it stands outside functions."""
-    VAR = 9
-    """The next name is defined only if it is given a function."""
-    BODY = 10
-    """The next brace opens members, without a name."""
-    TYPEDEF = 11
-    USING = 12
-    OPERATOR = 13
-    MODIFIER = 14
-    """May stand between a keyword and its name."""
-    CONTROL = 15
-    """Never a name, and an expression may follow."""
-    TYPE_WORD = 16
-    """Never a name, as `int`."""
-    ATTRIBUTE = 17
-    """Brackets after it are its own."""
-    AFTER_AT = 18
-    """As NAME, but only after `@`."""
+    NAME = 6  # defined, and there is no body
+    GROUP = 7  # Go: one name, or one a line in brackets
+    CONST = 8  # JavaScript: defined where it stands outside of functions
+    VAR = 9  # defined only if it is given a function
+    BASE = 10  # none: what a type inherits is named
+    BODY = 11  # the next brace opens members, without a name
+    TYPEDEF = 12
+    USING = 13
+    OPERATOR = 14
+    MODIFIER = 15  # may stand between a keyword and its name
+    CONTROL = 16  # never a name, and an expression may follow
+    TYPE_WORD = 17  # never a name, as `int`
+    ATTRIBUTE = 18  # brackets after it are its own
+    AFTER_AT = 19  # as NAME, but only after `@`
 
 
-class Trait(IntFlag):
-    """How texts of a language are read: first what comments and strings look like."""
+class Trait(IntEnum):
+    """How texts of a language are read: what comments and strings look like, then what defines."""
 
-    SLASHES = 1 << 0
-    """`//` and `/* */`."""
-    NESTED = 1 << 1
-    HASHES = 1 << 2
-    DASHES = 1 << 3
-    """`--`, and `--[[ ]]`."""
-    PREPROCESSOR = 1 << 4
-    LONG_DOUBLE = 1 << 5
-    """A string in double quotes may have several lines."""
-    SINGLE = 1 << 6
-    """Single quotes are a string (or a character) of one line."""
-    LONG_SINGLE = 1 << 7
-    LIFETIMES = 1 << 8
-    """A single quote may stand before a name."""
-    RAW_BACKTICK = 1 << 9
-    TEMPLATE = 1 << 10
-    TRIPLE_DOUBLE = 1 << 11
-    TRIPLE_SINGLE = 1 << 12
-    RUST_RAW = 1 << 13
-    CPP_RAW = 1 << 14
-    R_RAW = 1 << 15
-    AT_RAW = 1 << 16
-    REGEX = 1 << 17
-    HEREDOC = 1 << 18
-    SIGILS = 1 << 19
-    HOLES = 1 << 20
-    """`${}` in double (and single) quotes."""
-    HASH_HOLES = 1 << 21
-    """`#{}` likewise."""
-    DOLLAR = 1 << 22
-    """`$` belongs to names."""
-    FLAT = 1 << 23
-    """Brackets do not matter."""
-    QUIET = 1 << 24
-    """Nothing inside a function's body is looked for."""
-    HEADS = 1 << 25
-    """`name(...) {` is a function outside functions, as in C."""
-    MEMBERS = 1 << 26
-    """`name(` is a function among the members of a type, as in Java."""
-    TOP_MEMBERS = 1 << 27
-    """And outside of types."""
-    SCRIPT = 1 << 28
-    """`name(...) {` is a method and `name = (...) =>` a function, as in JavaScript."""
-    ASSIGNED = 1 << 29
-    """`name = function` defines it."""
-    DEFERRED = 1 << 30
-    """A type's name counts if a body follows, as in C."""
-    LINES = 1 << 31
-    """A statement ends with its line, as in Go."""
-    CAPITALS = 1 << 32
-    """`NAME =` in capitals is a constant among members or outside."""
-    COLUMN_0 = 1 << 33
-    """Where it begins a line without indentation."""
-    DOTTED = 1 << 34
-    """The name after `def` may be a path: its last part counts."""
-    MARKS = 1 << 35
-    """A name may end with `?` or `!`."""
-    SHELL = 1 << 36
-    """`name()` that begins a line is a function."""
-    TYPES = 1 << 37
-    """Names have types, as in TypeScript."""
-    PHP = 1 << 38
-    ARROWS = 1 << 39
-    """`name => ...;` among members is a getter."""
+    SLASHES = 1 << 0  # `//` and `/* */`
+    HASHES = 1 << 1
+    DASHES = 1 << 2  # `--` and `--[[ ]]`
+    PREPROCESSOR = 1 << 3
+    SINGLE = 1 << 4  # single quotes are a string (or a character) of one line
+    LIFETIMES = 1 << 5  # a single quote may stand before a name
+    BACKTICK = 1 << 6  # a string of several lines without escapes
+    TEMPLATE = 1 << 7  # a string of several lines with holes
+    TRIPLE = 1 << 8
+    RUST = 1 << 9  # r#"..."#, r#name; strings have several lines
+    CPP_RAW = 1 << 10
+    REGEX = 1 << 11
+    HOLES = 1 << 12  # `${}` in double (and single) quotes
+    HASH_HOLES = 1 << 13  # `#{}` likewise
+    DOLLAR = 1 << 14  # `$` belongs to names
+    FLAT = 1 << 15  # brackets do not matter
+    QUIET = 1 << 16  # nothing inside a function's body is looked for
+    HEADS = 1 << 17  # as in C: `name(...) {` is a function; a type counts if its body follows
+    MEMBERS = 1 << 18  # `name(` outside of functions is one, as in Java
+    SCRIPT = 1 << 19  # `name(...) {` is a method and `name = (...) =>` a function
+    ASSIGNED = 1 << 20  # `name = function` defines it
+    LINES = 1 << 21  # a statement ends with its line, as in Go
+    CAPITALS = 1 << 22  # `NAME =` in capitals is a constant outside of functions
+    DOTTED = 1 << 23  # the name may be a path: its last part counts
+    MARKS = 1 << 24  # a name may end with `?` or `!`
+    SHELL = 1 << 25  # `name()` that begins a line is a function
+    TYPES = 1 << 26  # names have types, as in TypeScript
 
 
-@dataclass(frozen=True)
-class Grammar:
+class Grammar(NamedTuple):
+    """`words` and `contextual`: act -> its keywords; `contextual` as in CONTEXTUAL."""
+
     languages: Sequence[str]
-    traits: Trait
-    words: Mapping[Act, str] = field(default_factory=dict)
-    contextual: Mapping[Act, str] = field(default_factory=dict)
+    traits: int
+    words: dict[Act, str]
+    contextual: dict[Act, str]
 
 
 def slot(low: int, high: int) -> int:
@@ -139,17 +93,14 @@ def word_table(grammar: Grammar) -> npt.NDArray[np.uint64]:
     """Open addressing: (SLOTS, 3), the 16 bytes of a word and its act; act 0 is free."""
     table = np.zeros((SLOTS, 3), np.uint64)
     acts = [(word, int(act)) for act, words in grammar.words.items() for word in words.split()]
-    acts += [
-        (word, act | CONTEXTUAL)
-        for act, words in grammar.contextual.items()
-        for word in words.split()
-    ]
-    for word, act in acts:
+    for act, words in grammar.contextual.items():
+        acts += [(word, act | CONTEXTUAL) for word in words.split()]
+    for word, number in acts:
         assert len(word) <= WORD_MAX_BYTES, word
         raw = word.encode().ljust(WORD_MAX_BYTES, b"\0")
         low, high = (int.from_bytes(half, "little") for half in (raw[:8], raw[8:]))
         at = slot(low, high)
         while table[at, 2]:
             at = (at + 1) % SLOTS
-        table[at] = low, high, act
+        table[at] = low, high, number
     return table

@@ -1,6 +1,7 @@
-"""Where comments and strings end: pieces of the kernel that finds definitions.
+"""Where comments and strings end.
 
-Every function takes addresses and gives the address where the text goes on, never beyond `end`.
+Every function takes addresses and gives the address where the text goes on; it may be beyond
+`end` by a few bytes only where the caller looks.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from codelupe_daemon.kernels import INLINE, JIT
 from codelupe_daemon.syntax.blocks import (
-    INLINE,
-    JIT,
     U64,
     byte_at,
     equal_mask,
+    first_bytes,
     limit,
     lowest_bit,
     range_mask,
@@ -21,8 +22,11 @@ from codelupe_daemon.syntax.blocks import (
 
 ONE = U64(1)
 _NEWLINE, _RETURN, _BACKSLASH, _BRACE = 10, 13, 92, 123
-_RAW_MARKS_MAX = 16
-ANGLES_MAX_BYTES = 400
+_MARKS_MAX = 16
+BRACKETS_MAX_BYTES = 400
+_ASYNC, _FUNCTION, _CLASS = (
+    U64(int.from_bytes(word, "little")) for word in (b"async", b"function", b"class")
+)
 
 
 @njit(**INLINE)
@@ -37,14 +41,35 @@ def is_word(byte: np.int64) -> bool:
 
 
 @njit(**JIT)
-def line_end(at: np.uint64, end: np.uint64) -> np.uint64:
-    """The next line feed."""
+def find_byte(at: np.uint64, end: np.uint64, byte: np.uint8) -> np.uint64:
     while at < end:
-        found = equal_mask(at, 10) & limit(end - at)
+        found = equal_mask(at, byte) & limit(end - at)
         if found != U64(0):
             return at + lowest_bit(found)
         at += U64(64)
     return end
+
+
+@njit(**JIT)
+def find_pair(at: np.uint64, end: np.uint64, first: np.uint8, second: np.uint8) -> np.uint64:
+    """Where two bytes stand side by side."""
+    while at + ONE < end:
+        found = equal_mask(at, first) & equal_mask(at + ONE, second) & limit(end - at - ONE)
+        if found != U64(0):
+            return at + lowest_bit(found)
+        at += U64(64)
+    return end
+
+
+@njit(**INLINE)
+def line_end(at: np.uint64, end: np.uint64) -> np.uint64:
+    return find_byte(at, end, np.uint8(_NEWLINE))
+
+
+@njit(**INLINE)
+def block_comment_end(at: np.uint64, end: np.uint64) -> np.uint64:
+    """Behind the `*/` that comes after `at`."""
+    return min(find_pair(at, end, np.uint8(42), np.uint8(47)) + U64(2), end)
 
 
 @njit(**JIT)
@@ -65,44 +90,28 @@ def word_end(at: np.uint64, end: np.uint64) -> np.uint64:
 
 
 @njit(**JIT)
-def find_pair(at: np.uint64, end: np.uint64, first: np.uint8, second: np.uint8) -> np.uint64:
-    """Where two bytes stand side by side."""
-    while at + ONE < end:
-        found = equal_mask(at, first) & equal_mask(at + ONE, second) & limit(end - at - ONE)
-        if found != U64(0):
-            return at + lowest_bit(found)
-        at += U64(64)
-    return end
-
-
-@njit(**JIT)
-def comment_end(at: np.uint64, end: np.uint64, nested: bool) -> np.uint64:
-    """Behind the block comment whose `/*` stands at `at`."""
-    at += U64(2)
-    close = find_pair(at, end, 42, 47)
-    depth = 1
-    while close < end:
-        opening = find_pair(at, close, 47, 42) if nested else close
-        if opening < close:
-            depth += 1
-            at = opening + U64(2)
-            continue
-        depth -= 1
-        at = close + U64(2)
-        if depth == 0:
-            return at
-        close = find_pair(at, end, 42, 47)
-    return end
+def same(at: np.uint64, end: np.uint64, word: np.uint64, size: np.uint64) -> bool:
+    """Whether the `size` bytes at `word` stand at `at` too."""
+    k = U64(0)
+    while k < size and peek(at + k, end) == byte_at(word + k):
+        k += ONE
+    return bool(k == size)
 
 
 @njit(**JIT)
 def string_end(
-    at: np.uint64, end: np.uint64, quote: np.uint8, hole: np.uint8, escapes: bool, lines: bool
-) -> np.uint64:
-    """Behind the quote that closes a string, behind the brace that opens a hole in it, or at the
-    line feed that ends a string of one line; `at` is behind the quote that opens it."""
+    at: np.uint64, end: np.uint64, quote: np.uint8, tail: np.uint64, more: np.uint64,
+    hole: np.uint8, escapes: bool, lines: bool,
+) -> np.uint64:  # fmt: skip
+    """Behind what closes a string: the quote and then the `more` bytes that `tail` points to.
+
+    Or behind the brace that opens a hole in it, or at the line feed that ends a string of one
+    line.
+    """
     while at < end:
-        stops = equal_mask(at, quote) | equal_mask(at, 92)
+        stops = equal_mask(at, quote)
+        if escapes:
+            stops |= equal_mask(at, 92)
         if not lines:
             stops |= equal_mask(at, 10)
         if hole != 0:
@@ -113,10 +122,10 @@ def string_end(
             continue
         at += lowest_bit(stops)
         byte = byte_at(at)
-        if byte == quote:
-            return at + ONE
         if byte == _BACKSLASH and escapes:
             at += U64(3 if peek(at + ONE, end) == _RETURN else 2)
+        elif byte == quote and same(at + ONE, end, tail, more):
+            return at + ONE + more
         elif byte == _NEWLINE and not lines:
             return at
         elif byte == hole and peek(at + ONE, end) == _BRACE:
@@ -127,96 +136,38 @@ def string_end(
 
 
 @njit(**JIT)
-def triple_end(
-    at: np.uint64, end: np.uint64, quote: np.uint8, hole: np.uint8, escapes: bool
-) -> np.uint64:
-    """As `string_end`, for three quotes."""
-    while at < end:
-        stops = equal_mask(at, quote) | equal_mask(at, 92)
-        if hole != 0:
-            stops |= equal_mask(at, hole)
-        stops &= limit(end - at)
-        if stops == U64(0):
-            at += U64(64)
-            continue
-        at += lowest_bit(stops)
-        byte = byte_at(at)
-        if byte == quote:
-            if peek(at + ONE, end) == quote and peek(at + U64(2), end) == quote:
-                return at + U64(3)
-            at += ONE
-        elif byte == _BACKSLASH and escapes:
-            at += U64(2)
-        elif byte == hole and peek(at + ONE, end) == _BRACE:
-            return at + U64(2)
-        else:
-            at += ONE
-    return end
-
-
-@njit(**JIT)
-def rust_marks(start: np.uint64, at: np.uint64) -> np.int64:
-    """How many `#` a raw string has whose quote stands at `at`; -1: it is not raw."""
-    marks = 0
-    while at > start and byte_at(at - ONE) == 35 and marks < _RAW_MARKS_MAX:
-        at -= ONE
-        marks += 1
-    if at > start and byte_at(at - ONE) == 114:  # r
-        return np.int64(marks)
-    return np.int64(-1)
-
-
-@njit(**JIT)
-def rust_raw_end(at: np.uint64, end: np.uint64, marks: np.int64) -> np.uint64:
-    while at < end:
-        stops = equal_mask(at, 34) & limit(end - at)
-        if stops == U64(0):
-            at += U64(64)
-            continue
-        at += lowest_bit(stops) + ONE
-        found = 0
-        while found < marks and peek(at + U64(found), end) == 35:
-            found += 1
-        if found == marks:
-            return at + U64(marks)
-    return end
-
-
-@njit(**JIT)
-def cpp_raw_end(at: np.uint64, end: np.uint64) -> np.uint64:
-    """Behind R"mark(...)mark", whose first quote stands before `at`."""
-    size = U64(0)
-    while size <= U64(16) and peek(at + size, end) != 40:
-        size += ONE
-    if size > U64(16):
+def rust_string_end(at: np.uint64, end: np.uint64, start: np.uint64) -> np.uint64:
+    """Behind the raw string whose quote stands at `at`; `at` if it is not raw."""
+    tail = at
+    while tail > start and byte_at(tail - ONE) == 35 and at - tail < U64(_MARKS_MAX):
+        tail -= ONE
+    if tail == start or byte_at(tail - ONE) != 114:  # r
         return at
-    place = at + size
-    while place < end:
-        stops = equal_mask(place, 41) & limit(end - place)
-        if stops == U64(0):
-            place += U64(64)
-            continue
-        place += lowest_bit(stops) + ONE
-        same = U64(0)
-        while same < size and peek(place + same, end) == byte_at(at + same):
-            same += ONE
-        if same == size and peek(place + size, end) == 34:
-            return place + size + ONE
-    return end
+    return string_end(at + ONE, end, np.uint8(34), tail, at - tail, np.uint8(0), False, True)
 
 
 @njit(**JIT)
-def rust_quote_end(at: np.uint64, end: np.uint64) -> np.uint64:
+def cpp_string_end(at: np.uint64, end: np.uint64) -> np.uint64:
+    """Behind R"mark(...)mark", whose first quote stands at `at`."""
+    mark = at + ONE
+    size = U64(0)
+    while size < U64(_MARKS_MAX) and peek(mark + size, end) != 40:
+        size += ONE
+    if size == U64(0):
+        return min(find_pair(at, end, np.uint8(41), np.uint8(34)) + U64(2), end)
+    stop = string_end(mark + size, end, np.uint8(41), mark, size, np.uint8(0), False, True)
+    return min(stop + ONE, end)
+
+
+@njit(**JIT)
+def character_end(at: np.uint64, end: np.uint64) -> np.uint64:
     """Behind a character, or behind the quote of a lifetime, which stands at `at`."""
     after = peek(at + ONE, end)
     if after == _BACKSLASH:
-        return string_end(at + ONE, end, np.uint8(39), np.uint8(0), True, False)
-    if peek(at + U64(2), end) == 39:
-        return at + U64(3)
-    if after >= 128:
-        for k in range(3, 6):
-            if peek(at + U64(k), end) == 39:
-                return at + U64(k + 1)
+        return string_end(at + ONE, end, np.uint8(39), at, U64(0), np.uint8(0), True, False)
+    for k in range(2, 6 if after >= 128 else 3):
+        if peek(at + U64(k), end) == 39:
+            return at + U64(k + 1)
     return at + ONE
 
 
@@ -225,78 +176,66 @@ def regex_end(at: np.uint64, end: np.uint64) -> np.uint64:
     """Behind the regular expression whose slash stands at `at`, or the end of its line."""
     place = at + ONE
     in_class = False
-    while place < end:
+    while place < end and byte_at(place) != _NEWLINE:
         byte = byte_at(place)
-        if byte == _NEWLINE:
-            return place
-        if byte == _BACKSLASH:
-            place += U64(2)
-            continue
-        if byte == 91:
-            in_class = True
-        elif byte == 93:
-            in_class = False
-        elif byte == 47 and not in_class:
+        if byte == 47 and not in_class:
             return place + ONE
-        place += ONE
-    return end
+        in_class = (in_class or byte == 91) and byte != 93
+        place += U64(2 if byte == _BACKSLASH else 1)
+    return min(place, end)
 
 
 @njit(**JIT)
-def angles_end(at: np.uint64, end: np.uint64) -> np.uint64:
-    """Behind the `>` that closes the `<` at `at`; `at` itself if they are no brackets."""
+def bracket_end(at: np.uint64, end: np.uint64, opening: np.int64) -> np.uint64:
+    """Behind what closes the bracket at `at`; `at` itself if it is none or does not end soon."""
+    closing = opening + (1 if opening == 40 else 2)
     depth = 0
-    stop = min(end, at + U64(ANGLES_MAX_BYTES))
-    place = at
-    while place < stop:
-        byte = byte_at(place)
-        if byte == 60:
+    for place in range(at, min(end, at + U64(BRACKETS_MAX_BYTES))):
+        byte, before = byte_at(place), byte_at(place - ONE)
+        if byte == opening:
             depth += 1
-        elif byte == 62:
-            before = byte_at(place - ONE)
-            if before != 61 and before != 45:  # => and ->
-                depth -= 1
-                if depth == 0:
-                    return place + ONE
-        elif byte == 59 or byte == 34 or (byte == 38 and byte_at(place - ONE) == 38):
+        elif byte == closing and before != 61 and before != 45:  # => and ->
+            depth -= 1
+            if depth == 0:
+                return place + ONE
+        elif byte == 59 or byte == 34 or (byte == 38 and before == 38):
             return at
-        place += ONE
     return at
 
 
 @njit(**JIT)
-def heredoc_end(at: np.uint64, end: np.uint64, word: np.uint64, stop: np.uint64) -> np.uint64:
-    """The end of the line that holds nothing but the word (and what cannot be of a word); the
-    lines begin at `at`."""
-    while at < end:
-        place = at
-        while peek(place, end) == 32 or peek(place, end) == 9:
-            place += ONE
-        size = U64(0)
-        while word + size < stop and peek(place + size, end) == byte_at(word + size):
-            size += ONE
-        if word + size == stop and not is_word(peek(place + size, end)):
-            return place + size
-        at = line_end(at, end) + ONE
-    return end
+def is_function(at: np.uint64, end: np.uint64) -> bool:
+    """Whether `function`, `class`, `(...) =>` or `name =>` stands here, perhaps after `async`."""
+    at = first_visible(at, end)
+    stop = word_end(at, end)
+    if stop - at == U64(5) and first_bytes(at, stop) == _ASYNC:
+        at = first_visible(stop, end)
+        stop = word_end(at, end)
+    if stop > at:
+        word = first_bytes(at, stop)
+        if (stop - at == U64(8) and word == _FUNCTION) or word == _CLASS:
+            return True
+    if peek(at, end) == 60:
+        at = first_visible(bracket_end(at, end, 60), end)
+    if peek(at, end) == 40:
+        stop = bracket_end(at, end, 40)
+    arrow = first_visible(stop, end)
+    if peek(arrow, end) == 58 and stop > at:  # the type of what it returns
+        line = line_end(arrow, min(end, arrow + U64(BRACKETS_MAX_BYTES)))
+        arrow = min(find_pair(arrow, line, 61, 62), find_byte(arrow, line, 59))
+    return stop > at and peek(arrow, end) == 61 and peek(arrow + ONE, end) == 62
 
 
 @njit(**JIT)
 def directive_end(at: np.uint64, end: np.uint64) -> np.uint64:
-    """The end of a preprocessor's line and the lines that continue it, or a comment in it that
-    may go on."""
+    """The end of a preprocessor's line, of the lines that continue it and of a comment in it."""
     while True:
         stop = line_end(at, end)
-        opening = find_pair(at, stop, 47, 42)
-        if opening < stop and byte_at(opening - ONE) != 34:
-            closing = find_pair(opening + U64(2), stop, 42, 47)
-            if closing >= stop:
-                return opening
-            at = closing + U64(2)
+        comment = find_pair(at, stop, np.uint8(47), np.uint8(42))
+        if comment < stop and byte_at(comment - ONE) != 34:
+            at = block_comment_end(comment + U64(2), end)
             continue
-        last = stop
-        if last > at and byte_at(last - ONE) == _RETURN:
-            last -= ONE
-        if stop >= end or last <= at or byte_at(last - ONE) != _BACKSLASH:
+        last = stop - U64(2 if byte_at(stop - ONE) == _RETURN else 1)
+        if stop >= end or last < at or byte_at(last) != _BACKSLASH:
             return stop
         at = stop + ONE
