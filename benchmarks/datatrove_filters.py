@@ -1,6 +1,6 @@
 """Run by datatrove's own Python: its filters over a file of texts, in CPU seconds, as JSON.
 
-    python datatrove_filters.py TEXTS.jsonl PATTERNS.json
+    python benchmarks/datatrove_filters.py TEXTS.jsonl PATTERNS.json
 
 `open`: every filter sees every text, with thresholds at which nothing drops out early, so that
 every rule is asked, as in an examination here. `shipped`: as it comes, one filter after the other,

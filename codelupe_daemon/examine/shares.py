@@ -38,7 +38,7 @@ def _word(text: bytes) -> np.uint64:
     return U64(int.from_bytes(text, "little"))
 
 
-_TODO, _FIXME = _word(b"todo"), _word(b"fixme")
+_LEFT, _BROKEN = _word(b"todo"), _word(b"fixme")
 _YOUR_COD, _ODE_HERE = _word(b"your cod"), _word(b"ode here")
 _PASS, _PRINT, _IMPORT, _FROM = _word(b"pass"), _word(b"print"), _word(b"import"), _word(b"from")
 _FOUR, _FIVE = _word(b"\xff" * 4), _word(b"\xff" * 5)
@@ -129,9 +129,9 @@ def is_todo_near(place: np.uint64, at: np.uint64, end: np.uint64) -> bool:
     """Whether the "od" or "xm" at `place` is that of "todo", "your code here" or "fixme"."""
     after = place + U64(3)
     one, two, six = place - U64(1), place - U64(2), place - U64(6)
-    if lower(one) & _FOUR == _TODO and is_word(one, after, at, end):
+    if lower(one) & _FOUR == _LEFT and is_word(one, after, at, end):
         return True
-    if lower(two) & _FIVE == _FIXME and is_word(two, after, at, end):
+    if lower(two) & _FIVE == _BROKEN and is_word(two, after, at, end):
         return True
     if lower(place) != _ODE_HERE or not is_word(six, place + U64(8), at, end):
         return False
