@@ -9,13 +9,9 @@ from codelupe_daemon.kernels import INLINE, JIT
 from codelupe_daemon.syntax.blocks import byte_at, get, put
 from codelupe_daemon.syntax.definitions.grammar import Act, Trait
 from codelupe_daemon.syntax.definitions.lexing import ONE, first_visible, peek
+from codelupe_daemon.syntax.definitions.rows import Frame, Kind, Phase, Text, Token
 from codelupe_daemon.syntax.definitions.state import (
     FRAME_BYTES,
-    Frame,
-    Kind,
-    Phase,
-    Text,
-    Token,
     add_name,
     address,
     has,
@@ -57,13 +53,11 @@ def on_call(text: np.uint64, frame: np.uint64, at: np.uint64) -> None:
     kind, end = get(frame, Frame.KIND), address(text, Text.END)
     starts = get(frame, Frame.LAST_STARTS) != 0
     if has(text, Trait.HEADS):
-        outer = frame - FRAME_BYTES
-        if kind == Act.MODULE or kind == Act.TYPE or kind == Kind.BLOCK:
-            open_head(frame, frame)
-        elif kind == Kind.ROUND and byte_at(address(frame, Frame.OPENED) + ONE) == 42:
-            # int (*name(int))(int) {
-            if not is_round(get(outer, Frame.KIND)) and get(outer, Frame.PHASE) == 0:
-                open_head(outer, frame)
+        phase = get(frame, Frame.PHASE)
+        is_head = phase == 0 or (phase == Phase.AFTER_HEAD and starts)  # it was a macro
+        if is_head and (kind == Act.MODULE or kind == Act.TYPE or kind == Kind.BLOCK):
+            set_span(frame, Frame.HEAD, address(frame, Frame.LAST), address(frame, Frame.LAST_END))
+            put(frame, Frame.PHASE, Phase.IN_HEAD)
     elif has(text, Trait.MEMBERS):
         if (kind == Act.TYPE or kind == Act.MODULE) and get(frame, Frame.PHASE) == 0:
             define(text, frame, Frame.LAST)
@@ -77,19 +71,6 @@ def on_call(text: np.uint64, frame: np.uint64, at: np.uint64) -> None:
             define(text, frame, Frame.LAST)
     elif has(text, Trait.SHELL) and starts and peek(first_visible(at + ONE, end), end) == 41:
         define(text, frame, Frame.LAST)
-
-
-@njit(**JIT)
-def open_head(frame: np.uint64, named: np.uint64) -> None:
-    """A name and its bracket, in C: a function's head, or a macro before or behind one."""
-    phase = get(frame, Frame.PHASE)
-    if phase != 0 and phase != Phase.AFTER_HEAD:
-        return
-    if phase != 0 and get(frame, Frame.SINCE) < 2 and not get(named, Frame.LAST_STARTS):
-        return
-    set_span(frame, Frame.HEAD, address(named, Frame.LAST), address(named, Frame.LAST_END))
-    put(frame, Frame.PHASE, Phase.IN_HEAD)
-    put(frame, Frame.SINCE, 0)
 
 
 @njit(**JIT)

@@ -35,12 +35,11 @@ class Act(IntEnum):
     BODY = 11  # the next brace opens members, without a name
     TYPEDEF = 12
     USING = 13
-    OPERATOR = 14
-    MODIFIER = 15  # may stand between a keyword and its name
-    CONTROL = 16  # never a name, and an expression may follow
-    TYPE_WORD = 17  # never a name, as `int`
-    ATTRIBUTE = 18  # brackets after it are its own
-    AFTER_AT = 19  # as NAME, but only after `@`
+    MODIFIER = 14  # may stand between a keyword and its name
+    CONTROL = 15  # never a name, and an expression may follow
+    TYPE_WORD = 16  # never a name, as `int`
+    ATTRIBUTE = 17  # brackets after it are its own
+    AFTER_AT = 18  # as NAME, but only after `@`
 
 
 class Trait(IntEnum):
@@ -56,32 +55,30 @@ class Trait(IntEnum):
     TEMPLATE = 1 << 7  # a string of several lines with holes
     TRIPLE = 1 << 8
     RUST = 1 << 9  # r#"..."#, r#name; strings have several lines
-    CPP_RAW = 1 << 10
-    REGEX = 1 << 11
-    HOLES = 1 << 12  # `${}` in double (and single) quotes
-    HASH_HOLES = 1 << 13  # `#{}` likewise
-    DOLLAR = 1 << 14  # `$` belongs to names
-    FLAT = 1 << 15  # brackets do not matter
-    QUIET = 1 << 16  # nothing inside a function's body is looked for
-    HEADS = 1 << 17  # as in C: `name(...) {` is a function; a type counts if its body follows
-    MEMBERS = 1 << 18  # `name(` outside of functions is one, as in Java
-    SCRIPT = 1 << 19  # `name(...) {` is a method and `name = (...) =>` a function
-    ASSIGNED = 1 << 20  # `name = function` defines it
-    LINES = 1 << 21  # a statement ends with its line, as in Go
-    CAPITALS = 1 << 22  # `NAME =` in capitals is a constant outside of functions
-    DOTTED = 1 << 23  # the name may be a path: its last part counts
-    MARKS = 1 << 24  # a name may end with `?` or `!`
-    SHELL = 1 << 25  # `name()` that begins a line is a function
-    TYPES = 1 << 26  # names have types, as in TypeScript
+    REGEX = 1 << 10
+    HOLES = 1 << 11  # `${}` in double (and single) quotes
+    HASH_HOLES = 1 << 12  # `#{}` likewise
+    DOLLAR = 1 << 13  # `$` belongs to names
+    FLAT = 1 << 14  # brackets do not matter
+    QUIET = 1 << 15  # nothing inside a function's body is looked for
+    HEADS = 1 << 16  # as in C: `name(...) {` is a function; a type counts if its body follows
+    MEMBERS = 1 << 17  # `name(` outside of functions is one, as in Java
+    SCRIPT = 1 << 18  # `name(...) {` is a method and `name = (...) =>` a function
+    ASSIGNED = 1 << 19  # `name = function` defines it
+    LINES = 1 << 20  # a statement ends with its line, as in Go
+    CAPITALS = 1 << 21  # `NAME =` in capitals is a constant outside of functions
+    DOTTED = 1 << 22  # the name may be a path: its last part counts
+    MARKS = 1 << 23  # a name may end with `?` or `!`
+    SHELL = 1 << 24  # `name()` that begins a line is a function
+    TYPES = 1 << 25  # names have types, as in TypeScript
 
 
 class Grammar(NamedTuple):
-    """`words` and `contextual`: act -> its keywords; `contextual` as in CONTEXTUAL."""
+    """`words`: each keyword and its act, which may be CONTEXTUAL."""
 
     languages: Sequence[str]
     traits: int
-    words: dict[Act, str]
-    contextual: dict[Act, str]
+    words: dict[str, int]
 
 
 def slot(low: int, high: int) -> int:
@@ -92,15 +89,12 @@ def slot(low: int, high: int) -> int:
 def word_table(grammar: Grammar) -> npt.NDArray[np.uint64]:
     """Open addressing: (SLOTS, 3), the 16 bytes of a word and its act; act 0 is free."""
     table = np.zeros((SLOTS, 3), np.uint64)
-    acts = [(word, int(act)) for act, words in grammar.words.items() for word in words.split()]
-    for act, words in grammar.contextual.items():
-        acts += [(word, act | CONTEXTUAL) for word in words.split()]
-    for word, number in acts:
+    for word, act in grammar.words.items():
         assert len(word) <= WORD_MAX_BYTES, word
         raw = word.encode().ljust(WORD_MAX_BYTES, b"\0")
         low, high = (int.from_bytes(half, "little") for half in (raw[:8], raw[8:]))
         at = slot(low, high)
         while table[at, 2]:
             at = (at + 1) % SLOTS
-        table[at] = low, high, number
+        table[at] = low, high, act
     return table

@@ -147,19 +147,6 @@ def rust_string_end(at: np.uint64, end: np.uint64, start: np.uint64) -> np.uint6
 
 
 @njit(**JIT)
-def cpp_string_end(at: np.uint64, end: np.uint64) -> np.uint64:
-    """Behind R"mark(...)mark", whose first quote stands at `at`."""
-    mark = at + ONE
-    size = U64(0)
-    while size < U64(_MARKS_MAX) and peek(mark + size, end) != 40:
-        size += ONE
-    if size == U64(0):
-        return min(find_pair(at, end, np.uint8(41), np.uint8(34)) + U64(2), end)
-    stop = string_end(mark + size, end, np.uint8(41), mark, size, np.uint8(0), False, True)
-    return min(stop + ONE, end)
-
-
-@njit(**JIT)
 def character_end(at: np.uint64, end: np.uint64) -> np.uint64:
     """Behind a character, or behind the quote of a lifetime, which stands at `at`."""
     after = peek(at + ONE, end)

@@ -15,31 +15,10 @@ from codelupe_daemon.syntax.definitions.brackets import (
     on_open_round,
 )
 from codelupe_daemon.syntax.definitions.grammar import Act, Trait
-from codelupe_daemon.syntax.definitions.lexing import (
-    ONE,
-    bracket_end,
-    is_function,
-    is_word,
-    peek,
-)
-from codelupe_daemon.syntax.definitions.state import (
-    Frame,
-    Kind,
-    Phase,
-    Text,
-    Token,
-    address,
-    has,
-    new_statement,
-    push,
-    set_span,
-)
-from codelupe_daemon.syntax.definitions.strings import (
-    on_dashes,
-    on_hash,
-    on_quote,
-    on_slash,
-)
+from codelupe_daemon.syntax.definitions.lexing import ONE, bracket_end, is_function, is_word, peek
+from codelupe_daemon.syntax.definitions.rows import Frame, Kind, Phase, Text, Token
+from codelupe_daemon.syntax.definitions.state import address, has, new_statement, push, set_span
+from codelupe_daemon.syntax.definitions.strings import on_dashes, on_hash, on_quote, on_slash
 
 
 @njit(**JIT)

@@ -26,13 +26,11 @@ from codelupe_daemon.syntax.blocks import (
 from codelupe_daemon.syntax.definitions.grammar import SLOT_BYTES, SLOTS, Act, Trait
 from codelupe_daemon.syntax.definitions.lexing import ONE, is_word
 from codelupe_daemon.syntax.definitions.marks import on_mark
+from codelupe_daemon.syntax.definitions.rows import Frame, Text
 from codelupe_daemon.syntax.definitions.state import (
     FRAME_COLUMNS,
-    MAX_BRANCHES,
     MAX_DEPTH,
     TEXT_COLUMNS,
-    Frame,
-    Text,
     address,
     has,
 )
@@ -47,7 +45,6 @@ def scan_texts(
     """Write a JSON array of names for each text, and where it ends; `found` is of the last one."""
     row = np.zeros(TEXT_COLUMNS, np.int64)
     frames = np.zeros((MAX_DEPTH + 2) * FRAME_COLUMNS, np.int64)
-    branches = np.zeros(MAX_BRANCHES + 1, np.int64)
     text = U64(row.ctypes.data)
     to = 0
     for f in range(offsets.shape[0]):
@@ -65,7 +62,6 @@ def scan_texts(
             put(text, Text.FRESH, 1)
             put(text, Text.JSON_BYTES, 2)
             put(text, Text.FOUND, found.ctypes.data)
-            put(text, Text.BRANCHES, branches.ctypes.data)
             scan(text)
         to = write_json(data, offsets[f], found, row[Text.COUNT], json, to)
         ends[f] = to

@@ -5,47 +5,19 @@ Both are rows of int64 at an address; Text and Frame name their columns.
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy as np
 from numba import njit
 
 from codelupe_daemon.kernels import INLINE, JIT
 from codelupe_daemon.syntax.blocks import U64, byte_at, get, put
 from codelupe_daemon.syntax.definitions.lexing import ONE, same
+from codelupe_daemon.syntax.definitions.rows import Frame, Text
 
 MAX_NAMES = 200
 MAX_NAME_BYTES = 255
 MAX_JSON_BYTES = 4096
 MAX_DEPTH = 200
-MAX_BRANCHES = 64
 
-
-Text = IntEnum(
-    "Text",
-    "START END TRAITS WORDS FRAME FRAMES PREVIOUS FRESH COUNT FULL JSON_BYTES FOUND BRANCHES "
-    "BRANCH NO_REGEX",
-    start=0,
-)
-"""FRAME, FRAMES: the innermost and the outermost. PREVIOUS: the byte of the mark before, the act of
-the keyword or a Token. FRESH: whether a line began since. FULL: whether no name has room any more.
-FOUND: rows of offset and size. BRANCHES, BRANCH: of the preprocessor, the frames where each began.
-NO_REGEX: up to there no slash begins a regular expression."""
-Frame = IntEnum(
-    "Frame",
-    "KIND QUOTE OPENED PHASE HEAD HEAD_END SINCE NEXT WANT MODE NAME NAME_END TYPE_AT TYPE_END "
-    "LAST LAST_END LAST_STARTS",
-    start=0,
-)
-"""KIND: an Act up to INTERFACE or a Kind. QUOTE: of the string whose hole this is. From PHASE on of
-the statement in it: HEAD: the name before the brackets of what may be a function's head, and SINCE:
-how many names came since. NEXT: what the next brace opens. WANT: the act that the next name is for.
-NAME: what is declared. LAST: the last name, and whether it began a statement."""
-Token = IntEnum("Token", "IDENT NUMBER STRING OPERATOR", start=21)
-Kind = IntEnum("Kind", "BLOCK OBJECT HOLE ROUND GROUPED SQUARE", start=21)
-Phase = IntEnum("Phase", "IN_HEAD AFTER_HEAD INITIALIZERS ASSIGNED")
-GROUP_NAMES = 21
-"""The mode of Go's lists of names; others are acts."""
 
 TEXT_COLUMNS, FRAME_COLUMNS = len(Text), len(Frame)
 _PHASE = int(Frame.PHASE)

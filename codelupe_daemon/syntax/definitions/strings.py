@@ -15,7 +15,6 @@ from codelupe_daemon.syntax.definitions.lexing import (
     ONE,
     block_comment_end,
     character_end,
-    cpp_string_end,
     directive_end,
     find_pair,
     first_visible,
@@ -26,22 +25,11 @@ from codelupe_daemon.syntax.definitions.lexing import (
     string_end,
     word_end,
 )
-from codelupe_daemon.syntax.definitions.state import (
-    MAX_BRANCHES,
-    Frame,
-    Kind,
-    Text,
-    Token,
-    add_name,
-    address,
-    has,
-    push,
-)
+from codelupe_daemon.syntax.definitions.rows import Frame, Kind, Text, Token
+from codelupe_daemon.syntax.definitions.state import add_name, address, has, push
 
 _NO_HOLE = np.uint8(0)
-_DEFINE, _IF, _ELSE, _ELIF, _ENDIF = (
-    U64(int.from_bytes(word, "little")) for word in (b"define", b"if", b"else", b"elif", b"endif")
-)
+_DEFINE = U64(int.from_bytes(b"define", "little"))
 
 
 @njit(**JIT)
@@ -61,8 +49,6 @@ def on_quote(text: np.uint64, at: np.uint64, byte: np.uint8) -> np.uint64:
         stop = rust_string_end(at, end, start)
         if stop > at:
             return stop
-    if byte == 34 and before == 82 and has(text, Trait.CPP_RAW):  # R"(
-        return cpp_string_end(at, end)
     return go_on_string(text, at, at + U64(3 if is_tripled(text, at) else 1))
 
 
@@ -134,24 +120,15 @@ def on_hash(text: np.uint64, at: np.uint64) -> np.uint64:
 
 @njit(**JIT)
 def on_directive(text: np.uint64, at: np.uint64) -> np.uint64:
-    """The preprocessor's line. What opens in one of its branches is open only once behind them."""
+    """The preprocessor's line."""
     end = address(text, Text.END)
     line = line_end(at, end)
     word = first_visible(at + ONE, line)
     stop = word_end(word, end)
     name = first_bytes(word, stop) if stop > word else U64(0)
-    branch = get(text, Text.BRANCH)
-    saved = address(text, Text.BRANCHES) + U64(min(branch, MAX_BRANCHES)) * U64(8)
     if name == _DEFINE:
         macro = first_visible(stop, line)
         add_name(text, macro, word_end(macro, line))
-    elif name & U64(0xFFFF) == _IF:  # if, ifdef, ifndef
-        put(saved, 0, get(text, Text.FRAME))
-        put(text, Text.BRANCH, branch + 1)
-    elif name == _ENDIF and branch > 0:
-        put(text, Text.BRANCH, branch - 1)
-    elif (name == _ELSE or name & U64(0xFFFFFFFF) == _ELIF) and 0 < branch <= MAX_BRANCHES:
-        put(text, Text.FRAME, get(saved - U64(8), 0))
     return directive_end(at, end)
 
 

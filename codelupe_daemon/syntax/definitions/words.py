@@ -25,19 +25,8 @@ from codelupe_daemon.syntax.definitions.lexing import (
     peek,
     word_end,
 )
-from codelupe_daemon.syntax.definitions.state import (
-    GROUP_NAMES,
-    Frame,
-    Kind,
-    Phase,
-    Text,
-    Token,
-    add_name,
-    address,
-    has,
-    new_statement,
-    set_span,
-)
+from codelupe_daemon.syntax.definitions.rows import Frame, Kind, Phase, Text, Token
+from codelupe_daemon.syntax.definitions.state import add_name, address, has, new_statement, set_span
 
 _MIX_LOW, _MIX_HIGH = U64(MIX_LOW), U64(MIX_HIGH)
 _REQUIRE = U64(int.from_bytes(b"require", "little"))
@@ -60,9 +49,6 @@ def on_word(text: np.uint64, at: np.uint64, stop: np.uint64) -> None:
         act = act & (CONTEXTUAL - 1) if is_keyword else np.int64(0)
     if previous == 46 or (previous == 35 and has(text, Trait.RUST)):  # .type, r#type
         act = np.int64(0)
-    elif act == Act.CONTROL and starts and has(text, Trait.SCRIPT) and peek(stop, end) == 40:
-        if kind == Act.TYPE or kind == Kind.OBJECT or kind == Act.INTERFACE:
-            act = np.int64(0)  # delete() {}
     if act == 0:
         on_name(text, frame, at, stop, starts)
     else:
@@ -124,16 +110,6 @@ def on_name(
         want_name(text, frame, at, stop, want)
     elif get(frame, Frame.KIND) == Kind.GROUPED and get(text, Text.FRESH):
         add_name(text, at, stop)
-        put(frame, Frame.MODE, GROUP_NAMES)
-    elif get(frame, Frame.MODE) == GROUP_NAMES:
-        if previous == 44:
-            add_name(text, at, stop)
-        else:
-            put(frame, Frame.MODE, 0)
-    if get(frame, Frame.PHASE) == Phase.AFTER_HEAD:
-        put(frame, Frame.SINCE, get(frame, Frame.SINCE) + 1)
-    if previous == 126 and has(text, Trait.HEADS):  # a destructor has no name of its own
-        stop = at
     set_span(frame, Frame.LAST, at, stop)
     put(frame, Frame.LAST_STARTS, starts)
     put(text, Text.PREVIOUS, Token.IDENT)
@@ -164,8 +140,6 @@ def want_name(
         stop += ONE
     add_name(text, at, stop)
     put(frame, Frame.WANT, 0)
-    if want == Act.GROUP:
-        put(frame, Frame.MODE, GROUP_NAMES)
 
 
 @njit(**JIT)
@@ -201,15 +175,9 @@ def on_keyword(text: np.uint64, frame: np.uint64, act: np.int64) -> None:
     elif act == Act.CONTROL:
         put(frame, Frame.WANT, 0)
         set_span(frame, Frame.LAST, U64(0), U64(0))
-    elif act == Act.TYPE_WORD:
-        put(frame, Frame.SINCE, get(frame, Frame.SINCE) + 1)
     elif act == Act.BODY:
         put(frame, Frame.NEXT, np.int64(Kind.BLOCK) if lines else np.int64(Act.TYPE))
     elif act == Act.TYPEDEF or act == Act.USING:
         put(frame, Frame.MODE, act)
-    elif act == Act.OPERATOR:
-        put(frame, Frame.PHASE, Phase.IN_HEAD)
-        set_span(frame, Frame.HEAD, U64(0), U64(0))
-        put(frame, Frame.SINCE, 0)
     elif act == Act.AFTER_AT and previous == 64:
         put(frame, Frame.WANT, Act.NAME)
