@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import glob
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ from codelupe_daemon.paths import escape_path
 from codelupe_daemon.plan import licensed
 
 BATCH_FILES: Final = 1000
-_ANY: Final = re.compile(b"")
+_ANY: Final = ("*",)
 
 
 class _Target(NamedTuple):
@@ -110,12 +110,13 @@ def _judged(target: _Target, judges: Examiner, limits: FetchLimits) -> Iterator[
 
 
 def _one_file(target: _Target, limits: FetchLimits) -> list[Listed]:
-    name = os.fsencode(target.name or "")
-    this = re.compile(b"^" + re.escape(name) + rb"\Z")
-    found = [one for page in _flat(target.folder, limits).named(this) for one in page]
+    name = target.name or ""
+    path = escape_path(os.fsencode(name))
+    pages = _flat(target.folder, limits).named([glob.escape(name)])
+    found = [one for page in pages for one in page if one.path == path]
     if found:
         return found
-    state, path = (target.folder / os.fsdecode(name)).lstat(), escape_path(name)
+    state = (target.folder / name).lstat()
     if stat.S_ISLNK(state.st_mode):
         return [Listed(path, None, Reason.SYMLINK)]
     if state.st_size > limits.max_file_bytes:
@@ -131,15 +132,15 @@ def _flat(folder: Path, limits: FetchLimits) -> FolderTree:
 def _surroundings(target: _Target, limits: FetchLimits) -> list[tuple[str, bytes]]:
     """The files that decide about those of the target: in it, and in the folders above it."""
     files: list[tuple[str, bytes]] = []
-    for tree, pattern in _trees(target, limits):
+    for tree, patterns in _trees(target, limits):
         prefix = _prefix(tree.root, target.root)
-        pages = tree.named(pattern)
+        pages = tree.named(patterns)
         listed = (one for page in pages for one in page if is_surrounding(prefix + one.path))
         files += _read(tree, prefix, listed, MAX_FILES - len(files))
     return files
 
 
-def _trees(target: _Target, limits: FetchLimits) -> Iterator[tuple[FolderTree, re.Pattern[bytes]]]:
+def _trees(target: _Target, limits: FetchLimits) -> Iterator[tuple[FolderTree, Sequence[str]]]:
     """From the root down to the target."""
     is_file = target.name is not None
     above = [target.folder] * is_file + list(target.folder.parents)

@@ -241,19 +241,25 @@ class Examiner:
     def _apply_rules(self, batch: _Judging, judged: list[int], table: Integers) -> None:
         whole = _measures(judged, table, batch.texts)
         for rule in CONTENT_RULES:
-            judge = partial(self._measured, rule, batch.texts, table, whole)
-            measured = batch.each(str(rule.reason), judged, judge)
-            for i, value in measured.items():
-                if not math.isnan(value) and not self._is_denied(batch, i, rule.reason):
-                    batch.left_out.setdefault(i, (rule.reason, value))
+            try:
+                measured = rule.judge(whole, self._settings)
+            except Exception:  # noqa: BLE001 - each text is asked for itself
+                measured = np.array(self._one_by_one(rule, batch, judged, table))
+            for k in np.flatnonzero(~np.isnan(measured)).tolist():
+                if not self._is_denied(batch, judged[k], rule.reason):
+                    batch.left_out.setdefault(judged[k], (rule.reason, float(measured[k])))
 
-    def _measured(
-        self, rule: ContentRule, texts: Texts, table: Integers, whole: Batch, items: list[int]
+    def _one_by_one(
+        self, rule: ContentRule, batch: _Judging, judged: list[int], table: Integers
     ) -> list[float]:
-        is_whole = len(items) == len(whole.table)
-        measures = whole if is_whole else _measures(items, table, texts)
-        measured: list[float] = rule.judge(measures, self._settings).tolist()
-        return measured
+        def judge(items: list[int]) -> list[float]:
+            measured: list[float] = rule.judge(
+                _measures(items, table, batch.texts), self._settings
+            ).tolist()
+            return measured
+
+        found = batch.each(str(rule.reason), judged, judge)
+        return [found.get(i, math.nan) for i in judged]
 
     def _is_denied(self, batch: _Judging, i: int, reason: Reason) -> bool:
         """Whether an attribute says that no program wrote the file, whatever the text says."""

@@ -17,6 +17,13 @@ _TEXT = "text:"
 _NAMES = frozenset().union(*(rule.names for rule in PATH_RULES))
 _ENDINGS = tuple(ending for rule in PATH_RULES for ending in rule.endings)
 _PATTERN = re.compile("|".join(rule.pattern.pattern for rule in PATH_RULES if rule.pattern))
+_FOLDERS = frozenset(
+    folder.rpartition("/")[2] for rule in PATH_RULES for folder in rule.folders | rule.top_folders
+)
+"""The last part of every folder that a rule names."""
+_FOLDER_PATTERN = re.compile(
+    "|".join(rule.folder_pattern.pattern for rule in PATH_RULES if rule.folder_pattern)
+)
 _OF_ATTRIBUTE: Final = {
     "vendored": Reason.VENDORED,
     "generated": Reason.GENERATED,
@@ -107,6 +114,8 @@ def _name(path: str) -> str:
 
 
 def _folder_reason(folder: str, denied: Container[Reason]) -> Reason | None:
+    if _FOLDERS.isdisjoint(folder.split("/")) and not _FOLDER_PATTERN.search(folder):
+        return None  # most folders
     rules = (rule for rule in PATH_RULES if rule.reason not in denied)
     return next((rule.reason for rule in rules if rule.holds_folder(folder)), None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Self
@@ -12,11 +11,11 @@ from codelupe_daemon.examine.licenses import FolderLicenses, combine, is_license
 from codelupe_daemon.examine.paths import PathJudge
 from codelupe_daemon.model import PathVerdict
 
-FILES: Final = re.compile(
-    rb"(?:^|[\t/])(?i:LICENSES/[^/]+|[^/]*(?:licen[cs]e|copying|copyright|gpl)[^/]*"
-    rb"|(?:mpl|apache|mit|bsd)[^/]*|\.gitattributes)$"
+FILES: Final = (
+    *(".gitattributes", "licenses/*", "*licen[sc]e*", "*copying*", "*copyright*", "*gpl*"),
+    *("apache*", "bsd*", "mit*", "mpl*"),
 )
-"""Whose paths may matter; broader than what is read in the end."""
+"""Names that may matter, in any case; broader than what is read in the end."""
 MAX_FILES: Final = 1000
 MAX_BYTES: Final = 1 << 18
 """Of one file."""

@@ -7,6 +7,7 @@ as git does not know them either; nor is `.git`.
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import mmap
 import os
@@ -52,8 +53,9 @@ class FolderTree:
     limits: FetchLimits
     commit: None = None
 
-    def named(self, pattern: re.Pattern[bytes]) -> Iterator[list[Listed]]:
-        for entries in self._walk(pattern):
+    def named(self, patterns: Sequence[str]) -> Iterator[list[Listed]]:
+        translated = "|".join(f"(?:.*/)?{fnmatch.translate(pattern)}" for pattern in patterns)
+        for entries in self._walk(re.compile(os.fsencode(translated), re.IGNORECASE)):
             yield [listed for listed in entries if listed.reason is None]
 
     def pages(self) -> Iterator[list[Listed]]:
@@ -81,7 +83,7 @@ class FolderTree:
 
     def _walk(self, pattern: re.Pattern[bytes] | None = None) -> Iterator[list[Listed]]:
         """Depth first, with the folders on the way down as an explicit stack; with a pattern,
-        only files that it finds something in are read."""
+        only files are read whose names, with or without their folder's, it matches."""
         levels = [_Level((), self._runs(()))]
         buffer = memoryview(bytearray(self.limits.max_file_bytes + 1))
         while levels:
@@ -195,7 +197,7 @@ class FolderTree:
 
 
 def _is_wanted(parts: tuple[bytes, ...], name: _Name, pattern: re.Pattern[bytes] | None) -> bool:
-    return pattern is None or pattern.search(b"/".join((*parts, name.name))) is not None
+    return pattern is None or pattern.match(b"/".join((*parts[-1:], name.name))) is not None
 
 
 def _names(fd: int, max_files: int) -> list[_Name]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from binascii import unhexlify
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -32,15 +31,6 @@ def pages(blocks: Iterable[bytes], limits: FetchLimits) -> Iterator[list[Listed]
     check_count(count + len(page), limits)
     if page:
         yield page
-
-
-def named(
-    blocks: Iterable[bytes], pattern: re.Pattern[bytes], limits: FetchLimits
-) -> Iterator[list[Listed]]:
-    """Of the same stream, the ordinary files whose paths the pattern finds something in."""
-    for records in _whole_records(blocks, limits.max_path_bytes):
-        found = [_listed(record, limits.max_depth) for record in records if pattern.search(record)]
-        yield [listed for listed in found if listed.reason is None]
 
 
 def changes(blocks: Iterable[bytes], limits: FetchLimits) -> Iterator[Changes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,10 @@ from codelupe_daemon.git import Git, GitFailed
 from codelupe_daemon.model import Listed, Reason, Wanted
 
 _HEADER_BYTES = 100
+_EMPTY_TREES = {  # git knows them without their being stored; by the size of an id
+    20: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    32: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
 _UNREADABLE: Problem = (Reason.UNREADABLE, None)
 
 
@@ -42,15 +45,19 @@ class GitTree:
     def pages(self) -> Iterator[list[Listed]]:
         if self.commit is None:
             return
-        yield from listing.pages(self._listing(self.commit), self.limits)
+        blocks = self.git.stream("ls-tree", "-r", "-z", "--full-tree", self.commit.hex())
+        yield from listing.pages(blocks, self.limits)
 
-    def named(self, pattern: re.Pattern[bytes]) -> Iterator[list[Listed]]:
+    def named(self, patterns: Sequence[str]) -> Iterator[list[Listed]]:
         if self.commit is None:
             return
-        yield from listing.named(self._listing(self.commit), pattern, self.limits)
-
-    def _listing(self, commit: bytes) -> Iterator[bytes]:
-        return self.git.stream("ls-tree", "-r", "-z", "--full-tree", commit.hex())
+        trees = (_EMPTY_TREES[len(self.commit)], f"{self.commit.hex()}^{{tree}}")
+        specs = [f":(icase,glob)**/{pattern}" for pattern in patterns]
+        blocks = self.git.stream(
+            "diff-tree", "-r", "-z", "--raw", "--no-renames", *trees, "--", *specs
+        )
+        for change in listing.changes(blocks, self.limits):
+            yield [listed for listed in change.listed if listed.reason is None]
 
     def changes(self, since: bytes) -> Iterator[Changes] | None:
         if self.commit is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -80,8 +79,11 @@ class Tree(Protocol):
         Raises `Rejected` where the comparison cannot be completed.
         """
 
-    def named(self, pattern: re.Pattern[bytes]) -> Iterator[list[Listed]]:
-        """Files whose raw paths the pattern finds something in. Raises `Rejected`."""
+    def named(self, patterns: Sequence[str]) -> Iterator[list[Listed]]:
+        """Files with names like one of these, whatever their case. Raises `Rejected`.
+
+        `*` stands for anything in a name; `folder/*` is what lies in a folder of that name.
+        """
 
     def read(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Sequence[Wanted], Blobs]]:
         """The blobs, in order, in pieces of at most `batch_bytes`. Raises `Rejected`."""
