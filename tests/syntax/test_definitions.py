@@ -88,6 +88,8 @@ class Last: pass
         call({ ignored: () => 1, alsoIgnored() {} });
         const text = `${`function no() {} ${ { a: '}' } }`} function no() {}`;
         const regex = /function no() {["'`/*]/g; a = b / c; function* generate() {}
+        const plain = [1].map((x) => /['"{]/)
+        bare = async () => 2
         """,
     "TypeScript": r"""
         export interface Shape<T = {}> extends Base<T, U> { area(x: number): void; p: () => void; maybe?(a: T): U }
@@ -104,7 +106,7 @@ class Last: pass
         export const pick: { <A>(a: A): A; (b: string): void } = dual(2, (a) => a);
         const typed: Fn<(x: number) => void> = (x: number): string => `type No = ${x}`;
         function overloaded(x: string): void; function overloaded(x: any): { a: any } { return x }
-        const enum Flags { A } import type { No } from './no'; let type = 3; type = 4;
+        const enum Flags { A } const literal = { notAsked() { run() } }; import type { No } from './no'; let type = 3; type = 4;
         """,
     "Dart": r"""
         import 'a.dart'; typedef Compare<T> = int Function(T a, T b); typedef void Old(int a);
@@ -235,9 +237,9 @@ EXPECTED = {
     "Go": "Pi Red Blue Square Shape Area Handler ErrNone New",
     "Python": "LIMIT NAMES Square area helper wait Last",
     "JavaScript": "main inner add later minus area perimeter Square handler constructor of side "
-    "steps methods draw erase move text regex generate",
+    "steps methods draw erase move text regex generate plain bare",
     "TypeScript": "Shape area maybe Point at Color Outer helper Square constructor named describe size "
-    "handler pick typed overloaded Flags",
+    "handler pick typed overloaded Flags literal",
     "Dart": "Compare Old Square unit from area size load draw Mixed Color Words count main",
     "Elixir": "Square side draw area valid? build! size Drawable",
     "Java": "Square MAX_SIDE areas describe Color code Visitor visit name Named value Point length",

@@ -49,28 +49,27 @@ class Trait(IntEnum):
     HASHES = 1 << 1
     DASHES = 1 << 2  # `--` and `--[[ ]]`
     PREPROCESSOR = 1 << 3
-    SINGLE = 1 << 4  # single quotes are a string (or a character) of one line
-    LIFETIMES = 1 << 5  # a single quote may stand before a name
-    BACKTICK = 1 << 6  # a string of several lines without escapes
-    TEMPLATE = 1 << 7  # a string of several lines with holes
-    TRIPLE = 1 << 8
-    RUST = 1 << 9  # r#"..."#, r#name; strings have several lines
-    REGEX = 1 << 10
-    HOLES = 1 << 11  # `${}` in double (and single) quotes
-    HASH_HOLES = 1 << 12  # `#{}` likewise
-    DOLLAR = 1 << 13  # `$` belongs to names
-    FLAT = 1 << 14  # brackets do not matter
-    QUIET = 1 << 15  # nothing inside a function's body is looked for
-    HEADS = 1 << 16  # as in C: `name(...) {` is a function; a type counts if its body follows
-    MEMBERS = 1 << 17  # `name(` outside of functions is one, as in Java
-    SCRIPT = 1 << 18  # `name(...) {` is a method and `name = (...) =>` a function
-    ASSIGNED = 1 << 19  # `name = function` defines it
-    LINES = 1 << 20  # a statement ends with its line, as in Go
-    CAPITALS = 1 << 21  # `NAME =` in capitals is a constant outside of functions
-    DOTTED = 1 << 22  # the name may be a path: its last part counts
-    MARKS = 1 << 23  # a name may end with `?` or `!`
-    SHELL = 1 << 24  # `name()` that begins a line is a function
-    TYPES = 1 << 25  # names have types, as in TypeScript
+    SINGLE = 1 << 4  # single quotes are a string of one line, and else a character
+    BACKTICK = 1 << 5  # a string of several lines without escapes
+    TEMPLATE = 1 << 6  # a string of several lines with holes
+    TRIPLE = 1 << 7
+    RUST = 1 << 8  # r#"..."#, r#name; strings have several lines
+    REGEX = 1 << 9
+    HOLES = 1 << 10  # `${}` in double (and single) quotes
+    HASH_HOLES = 1 << 11  # `#{}` likewise
+    DOLLAR = 1 << 12  # `$` belongs to names
+    FLAT = 1 << 13  # brackets do not matter
+    QUIET = 1 << 14  # nothing inside a function's body is looked for
+    HEADS = 1 << 15  # as in C: `name(...) {` is a function; a type counts if its body follows
+    MEMBERS = 1 << 16  # `name(` outside of functions is one, as in Java
+    SCRIPT = 1 << 17  # `name(...) {` is a method and `name = (...) =>` a function
+    ASSIGNED = 1 << 18  # `name = function` defines it
+    LINES = 1 << 19  # a statement ends with its line, as in Go
+    CAPITALS = 1 << 20  # `NAME =` in capitals is a constant outside of functions
+    DOTTED = 1 << 21  # the name may be a path: its last part counts
+    MARKS = 1 << 22  # a name may end with `?` or `!`
+    SHELL = 1 << 23  # `name()` that begins a line is a function
+    TYPES = 1 << 24  # names have types, as in TypeScript
 
 
 class Grammar(NamedTuple):

@@ -21,7 +21,7 @@ _SHARED = {
 }
 # Languages: traits, then acts with their keywords; those of an act with `?` are CONTEXTUAL.
 _GRAMMARS = """
-Rust: SLASHES LIFETIMES RUST QUIET
+Rust: SLASHES RUST QUIET
   FUNCTION fn macro_rules; TYPE struct trait; ENUM enum; MODULE mod; BODY impl; NAME type static
   const; MODIFIER mut unsafe async extern pub; CONTROL if else match for while loop return use let
   in where as dyn; TYPE? union
@@ -71,7 +71,7 @@ Swift: SLASHES TRIPLE
   FUNCTION func; TYPE class struct protocol actor; ENUM enum; NAME typealias associatedtype;
   MODIFIER static final; CONTROL if else for while do switch case return throw import guard let
   var
-Scala: SLASHES LIFETIMES TRIPLE
+Scala: SLASHES TRIPLE
   FUNCTION def; TYPE class trait object; NAME type; CONTROL if else for while do match case return
   throw import
 Ruby Crystal: HASHES SINGLE REGEX HASH_HOLES CAPITALS DOTTED MARKS

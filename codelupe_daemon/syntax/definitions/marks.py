@@ -141,6 +141,7 @@ def on_equals(text: np.uint64, frame: np.uint64, at: np.uint64) -> np.uint64:
         put(text, Text.PREVIOUS, Token.OPERATOR)
         return at + U64(2)
     if after == 62:
+        put(text, Text.PREVIOUS, Token.OPERATOR)
         if has(text, Trait.MEMBERS):
             put(frame, Frame.PHASE, Phase.ASSIGNED)
         return at + U64(2)
@@ -161,20 +162,18 @@ def on_assignment(text: np.uint64, frame: np.uint64, at: np.uint64) -> None:
         put(frame, Frame.PHASE, Phase.ASSIGNED)
         if want == Act.TYPE:
             put(frame, Frame.NEXT, 0)
-    elif has(text, Trait.ASSIGNED) and is_function(at + ONE, address(text, Text.END)):
-        is_declared = get(frame, Frame.NAME) != 0
+    elif has(text, Trait.ASSIGNED):
+        is_declared = get(frame, Frame.NAME) != 0 and get(frame, Frame.LAST_STARTS) == 0
         if is_declared or get(text, Text.PREVIOUS) == Token.IDENT:
-            define(text, frame, np.int64(Frame.NAME) if is_declared else np.int64(Frame.LAST))
+            if is_function(at + ONE, address(text, Text.END)):
+                define(text, frame, np.int64(Frame.NAME) if is_declared else np.int64(Frame.LAST))
+        put(frame, Frame.NAME, 0)
 
 
 @njit(**JIT)
 def on_constant(text: np.uint64, frame: np.uint64) -> None:
     """NAME before `=` or, in Python, before `:`."""
-    kind, last, stop = (
-        get(frame, Frame.KIND),
-        address(frame, Frame.LAST),
-        get(frame, Frame.LAST_END),
-    )
+    kind, last = get(frame, Frame.KIND), address(frame, Frame.LAST)
     if not has(text, Trait.CAPITALS) or get(text, Text.PREVIOUS) != Token.IDENT:
         return
     if (kind != Act.MODULE and kind != Act.TYPE) or get(frame, Frame.PHASE) != 0:
@@ -182,7 +181,7 @@ def on_constant(text: np.uint64, frame: np.uint64) -> None:
     is_indented = last > address(text, Text.START) and byte_at(last - ONE) != 10
     if is_indented and has(text, Trait.FLAT):
         return
-    if is_capitals(last, U64(stop)):
+    if is_capitals(last, address(frame, Frame.LAST_END)):
         define(text, frame, Frame.LAST)
 
 
@@ -231,7 +230,7 @@ def on_colon(text: np.uint64, frame: np.uint64, at: np.uint64) -> None:
 @njit(**JIT)
 def on_script_colon(text: np.uint64, frame: np.uint64, at: np.uint64) -> None:
     """Between a member and its value, or a field and its type."""
-    if get(frame, Frame.KIND) == Act.TYPE and get(frame, Frame.NAME) == 0:
+    if get(frame, Frame.KIND) == Act.TYPE and get(frame, Frame.LAST_STARTS):
         set_span(frame, Frame.NAME, address(frame, Frame.LAST), address(frame, Frame.LAST_END))
     elif get(frame, Frame.KIND) == Kind.OBJECT and get(frame, Frame.LAST_STARTS):
         if is_function(at + ONE, address(text, Text.END)):

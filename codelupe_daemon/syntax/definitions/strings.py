@@ -37,10 +37,9 @@ def on_quote(text: np.uint64, at: np.uint64, byte: np.uint8) -> np.uint64:
     start, end = address(text, Text.START), address(text, Text.END)
     before = np.int64(byte_at(at - ONE)) if at > start else np.int64(0)
     if byte == 39 and not has(text, Trait.SINGLE):
-        return character_end(at, end) if has(text, Trait.LIFETIMES) else at + ONE
-    if byte == 39 and 48 <= before <= 57:
-        return at + ONE  # 1'000
-    if byte == 96 and not has(text, Trait.BACKTICK | Trait.TEMPLATE):
+        return character_end(at, end)
+    is_number = byte == 39 and 48 <= before <= 57  # 1'000
+    if is_number or (byte == 96 and not has(text, Trait.BACKTICK | Trait.TEMPLATE)):
         return at + ONE
     put(text, Text.PREVIOUS, Token.STRING)
     if byte == 96 and has(text, Trait.BACKTICK):
