@@ -1,7 +1,6 @@
-"""Where comments and strings end.
+"""Where comments, strings, brackets and words end, and what stands at a place.
 
-Every function takes addresses and gives the address where the text goes on; it may be beyond
-`end` by a few bytes only where the caller looks.
+Every function takes addresses and never looks behind `end`; where the text goes on is an address.
 """
 
 from __future__ import annotations
