@@ -76,9 +76,10 @@ def licensed(judged: Occurrence, own_license: str | None, at: Surrounded) -> Occ
     content_hash = judged.content_hash
     if reason is None and not at.accepts(license_id):
         reason, content_hash = Reason.LICENSE, None
-    return judged._replace(
-        content_hash=content_hash, reason=reason, license=license_id, own_license=own_license
-    )
+    return Occurrence(
+        judged.path, judged.oid, judged.path_class, judged.language, content_hash, reason,
+        judged.measured, license_id, own_license,
+    )  # fmt: skip
 
 
 def _recorded(path: str, before: Known) -> Occurrence:

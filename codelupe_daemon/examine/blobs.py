@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -49,10 +50,10 @@ class Texts(NamedTuple):
         return blake2b(text, digest_size=HASH_BYTES).digest()
 
 
-def alone(data: bytes) -> tuple[memoryview, Integers, Integers]:
-    """One text in a buffer of its own."""
-    buffer = memoryview(data + bytes(PADDING))
-    return buffer, np.zeros(1, np.int64), np.array([len(data)], np.int64)
+def side_by_side(blobs: Sequence[bytes]) -> tuple[memoryview, Integers, Integers]:
+    """Blobs in a buffer of their own, with the offset and the size of each."""
+    sizes = np.array([len(blob) for blob in blobs], np.int64)
+    return memoryview(b"".join((*blobs, bytes(PADDING)))), np.cumsum(sizes) - sizes, sizes
 
 
 def scan(buffer: memoryview, offsets: Integers, sizes: Integers, max_bytes: int) -> Texts:

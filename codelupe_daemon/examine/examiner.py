@@ -8,14 +8,15 @@ all of it once more, in its new form. Whatever raises costs the file that made i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from codelupe_daemon.examine import text
-from codelupe_daemon.examine.blobs import Integers, LeftOut, Texts, alone, irregular, scan
+from codelupe_daemon.examine.blobs import Integers, LeftOut, Texts, irregular, scan, side_by_side
 from codelupe_daemon.examine.contamination import Contamination
 from codelupe_daemon.examine.facts import with_facts
 from codelupe_daemon.examine.features import HEAD_BYTES, Batch
@@ -125,8 +126,8 @@ class Examiner:
         texts = scan(buffer, offsets, sizes, self._settings.max_file_bytes)
         left_out, wide = irregular(texts, sizes)
         examined = self._judge(wanted, texts, left_out)
-        for i in wide:
-            examined[i] = self._transcoded(wanted[i], texts.head(i, self._settings.max_file_bytes))
+        for i, one in self._transcoded(wanted, texts, wide).items():
+            examined[i] = one
         return examined
 
     def examine_text(self, path: str, data: bytes, path_class: str = "") -> Examined:
@@ -138,7 +139,7 @@ class Examiner:
         if at.reason is not None:
             return Examined(Verdict(at.reason, at.measured, at.language), None)
         wanted = Wanted(b"", at.path_class, at.language, [path])
-        examined = self.examine([wanted], *alone(data))[0]
+        examined = self.examine([wanted], *side_by_side([data]))[0]
         is_counted = b'"redacted":' in examined.verdict.signals
         return examined if is_counted else _counted(examined, data)
 
@@ -150,16 +151,25 @@ class Examiner:
             "warm.h", b"/* nothing */\nint warm(void) {\n  return 0;\n}\n"
         )
 
-    def _transcoded(self, wanted: Wanted, blob: bytes) -> Examined:
-        decoded = text.transcode(blob)
-        if decoded.reason is not None:
-            return Examined(Verdict(decoded.reason, decoded.measured, wanted.language), None)
-        return self._again(wanted, decoded.text)
+    def _transcoded(
+        self, wanted: Sequence[Wanted], texts: Texts, wide: list[int]
+    ) -> dict[int, Examined]:
+        """Texts in another encoding, judged in UTF-8."""
+        decoded = {i: text.transcode(texts.head(i, self._settings.max_file_bytes)) for i in wide}
+        told = {
+            i: Examined(Verdict(one.reason, one.measured, wanted[i].language), None)
+            for i, one in decoded.items()
+        }
+        new = {i: one.text for i, one in decoded.items() if one.reason is None}
+        return told | self._again({i: wanted[i] for i in new}, new)
 
-    def _again(self, wanted: Wanted, new: bytes, *, is_redacted: bool = False) -> Examined:
-        """Judge another form of a text."""
-        texts = scan(*alone(new), len(new))
-        return self._judge([wanted], texts, {}, is_redacted=is_redacted)[0]
+    def _again(
+        self, wanted: Mapping[int, Wanted], new: Mapping[int, bytes], *, is_redacted: bool = False
+    ) -> dict[int, Examined]:
+        """Judge another form of texts."""
+        texts = scan(*side_by_side(list(new.values())), sys.maxsize)
+        examined = self._judge(list(wanted.values()), texts, {}, is_redacted=is_redacted)
+        return dict(zip(new, examined, strict=True))
 
     def _judge(
         self,
@@ -269,16 +279,16 @@ class Examiner:
         """Texts with something to redact, judged in their new form; some are left out instead."""
         items = batch.left_in(range(len(batch.wanted)))
         find = partial(self._find_secrets, batch)
-        examined = {}
+        new: dict[int, bytes] = {}
         for i, findings in batch.each("secrets", items, find).items():
             rejected = [one for one in findings if self._policies[one.kind] is Policy.REJECT]
             if rejected:
                 batch.left_out[i] = (Reason.SECRET, float(len(rejected)))
             elif findings:
-                wanted = batch.wanted[i]._replace(language=batch.languages[i])
-                new = redact(batch.texts.whole(i), findings)
-                examined[i] = _counted(self._again(wanted, new, is_redacted=True), new)
-        return examined
+                new[i] = redact(batch.texts.whole(i), findings)
+        wanted = {i: batch.wanted[i]._replace(language=batch.languages[i]) for i in new}
+        examined = self._again(wanted, new, is_redacted=True)
+        return {i: _counted(one, new[i]) for i, one in examined.items()}
 
     def _find_secrets(self, batch: _Judging, items: list[int]) -> list[list[Finding]]:
         texts = batch.texts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import apsw
@@ -340,7 +341,7 @@ def _occurrence_rows(parts: Sequence[Part]) -> list[tuple[Any, ...]]:
         for part in parts
         for o in part.occurrences
     ]  # fmt: skip
-    return sorted(rows, key=lambda row: row[:2])
+    return sorted(rows, key=itemgetter(0, 1))
 
 
 def retire(cx: apsw.Connection, visit: Visit, paths: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from codelupe_daemon.kernels import INLINE, JIT  # noqa: F401 - definitions take them from here
+from codelupe_daemon.kernels import INLINE
 
 U64 = np.uint64
 PADDING = 64
