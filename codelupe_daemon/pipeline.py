@@ -383,11 +383,12 @@ class Pipeline:
 
     async def _examine(self) -> None:
         while (chunk := await self._to_examine.get()) is not None:
-            with self._tally.timed("examine"):
-                part = await self._on(self._examining, partial(self._judge, chunk))
-            self._tally.read_bytes += int(chunk.blobs.sizes.clip(min=0).sum())
             state = chunk.of
-            del chunk  # its buffer must not wait for room in the recorder's queue
+            self._tally.read_bytes += int(chunk.blobs.sizes.clip(min=0).sum())
+            with self._tally.timed("examine"):
+                judging = self._start(self._examining, partial(self._judge, chunk))
+                del chunk  # so that the thread frees its buffer, and at once
+                part = await judging
             await self._send(state, part)
 
     async def _send(self, state: _InVisit, part: Part) -> None:
@@ -492,7 +493,10 @@ class Pipeline:
         return await self._on(self._fetching, work)
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await self._start(pool, work)
+
+    def _start(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(pool, work)
 
     async def _each(self, stage: str, items: Iterator[T]) -> AsyncIterator[T]:
         """The items of a blocking iterator, each fetched on a thread."""

@@ -43,11 +43,12 @@ class Texts(NamedTuple):
     def whole(self, i: int) -> bytes:
         return self.head(i, int(self.sizes[i]))
 
-    def digest(self, i: int) -> bytes:
-        """What names the text wherever it stands."""
-        start = int(self.offsets[i])
-        text = self.buffer[start : start + int(self.sizes[i])]
-        return blake2b(text, digest_size=HASH_BYTES).digest()
+    def digests(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
+        """What names texts wherever they stand."""
+        return [
+            blake2b(self.buffer[start : start + size], digest_size=HASH_BYTES).digest()
+            for start, size in zip(offsets, sizes, strict=True)
+        ]
 
 
 def side_by_side(blobs: Sequence[bytes]) -> tuple[memoryview, Integers, Integers]:

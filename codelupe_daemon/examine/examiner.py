@@ -321,8 +321,10 @@ class Examiner:
         )
         kept = batch.left_in(kept)
         marked = self._contaminated(batch, kept)
-        _, offsets, sizes = of(kept)
-        packed = self._pack(texts.buffer, offsets.tolist(), sizes.tolist()) if kept else []
+        offsets, sizes = texts.offsets[kept].tolist(), texts.sizes[kept].tolist()
+        packed = self._pack(texts.buffer, offsets, sizes) if kept else []
+        digests = texts.digests(offsets, sizes)
+        chars = texts.scan[kept, text.CHARS].tolist()
         examined = {}
         for k, i in enumerate(kept):
             score, signals = rated[i]
@@ -332,8 +334,8 @@ class Examiner:
             )
             language = batch.languages[i] or ""
             content = Content(
-                texts.digest(i), packed[k], int(texts.scan[i, text.CHARS]), language, score,
-                signals, prints[i], legal.expression,
+                digests[k], packed[k], chars[k], language, score, signals, prints[i],
+                legal.expression,
             )  # fmt: skip
             examined[i] = Examined(Verdict(None, None, language, score, signals), content)
         return examined

@@ -40,6 +40,7 @@ class PathJudge:
         self._languages = frozenset(name.casefold() for name in languages)
         self._folders: dict[str, Reason | None] = {}
         self._names: dict[str, PathVerdict] = {}
+        self._wanted: dict[tuple[str | None, str], bool] = {}
 
     def __call__(self, path: str) -> PathVerdict:
         folder, _, name = path.rpartition("/")
@@ -79,7 +80,11 @@ class PathJudge:
     def _remember_name(self, name: str) -> PathVerdict:
         if len(self._names) >= _REMEMBERED:
             self._names.clear()
-        verdict = self._names[name] = self._judge(name, None, ())
+        language, extension = by_name(name)
+        reason = name_reason(name.lower())
+        if reason is None and not self._may_be_wanted(language, extension):
+            reason = Reason.NOT_CODE
+        verdict = self._names[name] = _verdict(reason, language, extension or language or "")
         return verdict
 
     def _judge(self, path: str, given: str | None, denied: tuple[str, ...]) -> PathVerdict:
@@ -87,18 +92,20 @@ class PathJudge:
         folder, _, name = path.rpartition("/")
         language, extension = (given, "") if given else by_name(name)
         reasons = {_OF_ATTRIBUTE[name] for name in denied}
-        reason = _folder_reason(folder.lower(), reasons) if folder else None
-        reason = reason or name_reason(name.lower(), reasons)
+        reason = _folder_reason(folder.lower(), reasons) or name_reason(name.lower(), reasons)
         if reason is None and not self._may_be_wanted(language, extension):
             reason = Reason.NOT_CODE
         shown = f"{_GIVEN}{given}" if given else extension or language or ""
         return _verdict(reason, language, "".join([shown, *(_DENIED + name for name in denied)]))
 
     def _may_be_wanted(self, language: str | None, extension: str) -> bool:
-        if extension:
-            candidates = {rule[0] for rule in tables().shared[extension]} | {language}
-            return any(map(self.is_wanted, candidates))
-        return language is None or self.is_wanted(language)
+        known = self._wanted.get((language, extension))
+        if known is None:
+            shared = tables().shared[extension] if extension else []
+            candidates = [language, *(rule[0] for rule in shared)]
+            known = candidates == [None] or any(map(self.is_wanted, candidates))
+            self._wanted[language, extension] = known
+        return known
 
 
 @cache
