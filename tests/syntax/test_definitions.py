@@ -430,3 +430,8 @@ def test_time_is_linear(language: str, piece: str) -> None:
     before = time.thread_time()
     definitions(piece * (1_000_000 // len(piece)), language)
     assert time.thread_time() - before < 1.0
+
+
+def test_what_follows_an_ellipsis_on_a_new_line_is_no_member() -> None:
+    stubs = "class A:\n    def f(self): ...\n\n    def g(self): ...\n\nx = ...\ndef h(): pass\n"
+    assert [found.name for found in definitions(stubs, "Python")] == ["A", "f", "g", "h"]

@@ -47,7 +47,8 @@ def on_word(text: np.uint64, at: np.uint64, stop: np.uint64) -> None:
     if act & CONTEXTUAL:
         is_keyword = (starts or has(text, Trait.MEMBERS)) and word_follows(stop, end)
         act = act & (CONTEXTUAL - 1) if is_keyword else np.int64(0)
-    if previous == 46 or (previous == 35 and has(text, Trait.RUST)):  # .type, r#type
+    is_member = previous == 46 and get(text, Text.FRESH) == 0  # .type, but not `...` and a new line
+    if is_member or (previous == 35 and has(text, Trait.RUST)):  # r#type
         act = np.int64(0)
     if act == 0:
         on_name(text, frame, at, stop, starts)
