@@ -132,15 +132,15 @@ def examine(batches: Iterator[Blobs]) -> Outcome:
     clock = Clock()
     examiner = examiner_on(clock)
     plain = {name: getattr(examining, name) for names in STAGES.values() for name in names}
-    digest = Texts.digest
+    digests = Texts.digests
     for stage, names in STAGES.items():
         for name in names:
             setattr(examining, name, clock.timed(stage, plain[name]))
-    Texts.digest = clock.timed("hash", digest)  # type: ignore[method-assign]
+    Texts.digests = clock.timed("hash", digests)  # type: ignore[method-assign]
     try:
         return _examined(batches, examiner, clock)
     finally:
-        Texts.digest = digest  # type: ignore[method-assign]
+        Texts.digests = digests  # type: ignore[method-assign]
         for name, work in plain.items():
             setattr(examining, name, work)
 
