@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from codelupe_daemon.app.stores import consumers
 from codelupe_daemon.config import Settings
 from codelupe_daemon.consume import runner
-from codelupe_daemon.errors import CodeLupeError, Transient
+from codelupe_daemon.errors import Transient
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.owner import this_process
 
@@ -29,19 +29,16 @@ async def consuming(settings: Settings, store: Journal) -> AsyncIterator[Callabl
             for one in followed:
                 one.control.wake()
 
-        try:
+        async with _ended(followed):
             yield wake
             await _all_caught_up(followed, settings.wait_s)
-        finally:
-            for one in followed:
-                one.control.stop()
-            with contextlib.suppress(CodeLupeError, asyncio.CancelledError):
-                await asyncio.gather(*(one.following for one in followed))
 
 
 async def catch_up(store: Journal, kept: Sequence[runner.Consumer], wait_s: float) -> None:
     """Bring open consumers to the journal's end. Raises `Transient` after `wait_s`."""
-    await _all_caught_up([_Followed(store, consumer) for consumer in kept], wait_s)
+    followed = [_Followed(store, consumer) for consumer in kept]
+    async with _ended(followed):
+        await _all_caught_up(followed, wait_s)
 
 
 class _Followed:
@@ -74,6 +71,17 @@ class _Followed:
                 f"another process holds {self._consumer.name}, which is {behind} rows behind: end"
                 " it, and run `codelupe ingest` again"
             ) from None
+
+
+@contextlib.asynccontextmanager
+async def _ended(followed: Sequence[_Followed]) -> AsyncIterator[None]:
+    """Whatever happens in the body, all consumers have come to rest after it."""
+    try:
+        yield
+    finally:
+        for one in followed:
+            one.control.stop()
+        await asyncio.gather(*(one.following for one in followed), return_exceptions=True)
 
 
 async def _all_caught_up(followed: Sequence[_Followed], wait_s: float) -> None:
