@@ -32,7 +32,7 @@ from codelupe_daemon.examine.licenses import (
 
 MANIFEST = Path(__file__).with_suffix(".toml")
 CODE = frozenset(
-    ".c .cc .cpp .go .h .hpp .java .js .mjs .pl .py .pyx .rb .rs .S .sh .ts".split()  # noqa: SIM905
+    ".c .cc .cpp .go .h .hpp .java .js .mjs .pl .py .pyx .rb .rs .S .sh .ts".split()  # noqa: SIM905 - read as one line
 )
 _TAG_LINE = re.compile(rb"^.*SPDX-License-Identifier.*\n?", re.MULTILINE)
 

@@ -12,10 +12,10 @@ class Kind(StrEnum):
     """Kinds of secrets and personal data; where two overlap, the first one counts."""
 
     PRIVATE_KEY = "private_key"
-    TOKEN = "token"  # noqa: S105
+    TOKEN = "token"  # noqa: S105 - the name of a kind
     """What a provider issued, in a shape of its own."""
-    URL_PASSWORD = "url_password"  # noqa: S105
-    SECRET = "secret"  # noqa: S105
+    URL_PASSWORD = "url_password"  # noqa: S105 - the name of a kind
+    SECRET = "secret"  # noqa: S105 - the name of a kind
     """Something random that is assigned to a name like `password` or `api_key`."""
     EMAIL = "email"
     IP_ADDRESS = "ip_address"
