@@ -29,6 +29,10 @@ class StaleVisit(Rejected):
         super().__init__(f"another process took over {full_name} in the middle of this visit")
 
 
+class TextsMissing(CodeLupeError):
+    """Texts were said to be recorded and are not: append the same again with all of them."""
+
+
 class Fatal(CodeLupeError):
     """The process cannot go on; the message says why and names the way out."""
 

@@ -13,10 +13,10 @@ from typing import Final
 import numpy as np
 
 from codelupe_daemon.consume.lsh import NONE, BandIndex
-from codelupe_daemon.consume.runner import Consumer, DeadLetter, Lease, LeaseLost
+from codelupe_daemon.consume.runner import DeadLetter, Lease, StoredConsumer
 from codelupe_daemon.consume.stars import Document, Lookup, Stars, Steps
 from codelupe_daemon.examine.fingerprint import FINGERPRINT_BYTES
-from codelupe_daemon.journal.clusters import Before, ClusterStore, Facts, Holder
+from codelupe_daemon.journal.clusters import Before, ClusterStore, Facts
 from codelupe_daemon.model import Entry, Op, PlaceKey, place_key
 
 THRESHOLD: Final = 0.7
@@ -37,12 +37,13 @@ class _Loaded:
         self.dead = 0
 
 
-class NearDuplicates(Consumer):
+class NearDuplicates(StoredConsumer):
     """`threshold`: the least Jaccard index of near-duplicates."""
 
     name = "near_duplicates"
 
     def __init__(self, store: ClusterStore, threshold: float = THRESHOLD) -> None:
+        super().__init__(store)
         self._store, self._threshold = store, threshold
         self._loaded: _Loaded | None = None
 
@@ -59,17 +60,7 @@ class NearDuplicates(Consumer):
 
     async def claim(self, owner: str, lease_s: float) -> Lease | None:
         self._loaded = None  # another runner may have written since
-        holder = await self._store.claim(self.name, owner, lease_s)
-        return None if holder is None else Lease(owner, holder.epoch)
-
-    async def renew(self, lease: Lease, lease_s: float) -> None:
-        self._check(is_held=await self._store.renew(self._holder(lease), lease_s))
-
-    async def release(self, lease: Lease) -> None:
-        await self._store.release(self._holder(lease))
-
-    async def watermark(self) -> int:
-        return await self._store.watermark(self.name)
+        return await super().claim(owner, lease_s)
 
     async def apply(self, entries: Sequence[Entry], lease: Lease) -> None:
         loaded = self._loaded or await self._load()
@@ -90,22 +81,11 @@ class NearDuplicates(Consumer):
 
     async def bury(self, letter: DeadLetter, lease: Lease) -> None:
         self._loaded = None
-        self._check(is_held=await self._store.bury(self._holder(lease), *letter))
-
-    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        rows = await self._store.dead_letters(self.name, limit)
-        return [DeadLetter(*row) for row in rows]
+        await super().bury(letter, lease)
 
     async def reset(self, lease: Lease) -> None:
         self._loaded = None
         self._check(is_held=await self._store.reset(self._holder(lease)))
-
-    def _holder(self, lease: Lease) -> Holder:
-        return Holder(self.name, lease.owner, lease.epoch)
-
-    def _check(self, *, is_held: bool) -> None:
-        if not is_held:
-            raise LeaseLost(f"another runner took over the consumer {self.name}")
 
     # -- a page --------------------------------------------------------------------------------
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
-from codelupe_daemon.errors import CodeLupeError, Rejected, Transient
+from codelupe_daemon.errors import CodeLupeError, Rejected, Transient, UsageError
 from codelupe_daemon.journal.base import Journal
+from codelupe_daemon.journal.consumers import ConsumerStore, Holder
 from codelupe_daemon.model import Entry
 from codelupe_daemon.retry import retried
 
@@ -42,8 +43,19 @@ class DeadLetter(NamedTuple):
     reason: str
 
 
+class Holding(NamedTuple):
+    """A content as a derived store has it; None is what it does not keep.
+
+    `newest_id`: the journal row it reflects. `text_hash`: of the text that it really holds.
+    """
+
+    content_hash: bytes
+    newest_id: int | None = None
+    text_hash: bytes | None = None
+
+
 class Consumer(ABC):
-    """A derived store. Lease, watermark and dead letters live in it, beside what it holds.
+    """A derived store, with a lease, a watermark and dead letters.
 
     Every method may raise `Transient`; those that are given a lease raise `LeaseLost`, checked in
     the transaction that writes, and then have written nothing.
@@ -87,12 +99,69 @@ class Consumer(ABC):
     @abstractmethod
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]: ...
 
+    async def caught_up(self, lease: Lease) -> None:  # noqa: B027 - most have nothing to do then
+        """The journal's end was reached: make what was taken visible, end a replay."""
+
+    async def retry(self, entries: Sequence[Entry], lease: Lease) -> None:  # noqa: ARG002 - for those that can
+        """Take rows again that were dead letters; those that are taken are so no longer."""
+        raise UsageError(f"{self.name} takes rows in their order only: codelupe replay {self.name}")
+
+    def holdings(self) -> AsyncIterator[list[Holding]]:
+        """Every content in the store, in pages, for `verify --deep`."""
+        return _no_pages()
+
     async def erase(self) -> None:  # noqa: B027 - most hold no texts
         """Leave no byte in the store's files of what was taken down; for those that hold texts."""
 
     @abstractmethod
     async def reset(self, lease: Lease) -> None:
         """Empty the store and begin again at 0; the dead letters go too."""
+
+
+async def _no_pages() -> AsyncIterator[list[Holding]]:
+    none: list[list[Holding]] = []
+    for page in none:
+        yield page
+
+
+class StoredConsumer(Consumer):
+    """A consumer whose lease, watermark and dead letters lie in the journal's database."""
+
+    def __init__(self, store: ConsumerStore) -> None:
+        self._states = store
+
+    async def claim(self, owner: str, lease_s: float) -> Lease | None:
+        holder = await self._states.claim(self.name, owner, lease_s)
+        return None if holder is None else Lease(owner, holder.epoch)
+
+    async def renew(self, lease: Lease, lease_s: float) -> None:
+        self._check(is_held=await self._states.renew(self._holder(lease), lease_s))
+
+    async def release(self, lease: Lease) -> None:
+        await self._states.release(self._holder(lease))
+
+    async def watermark(self) -> int:
+        return await self._states.watermark(self.name)
+
+    async def bury(self, letter: DeadLetter, lease: Lease) -> None:
+        await self._advance(lease, letter.id, [letter])
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        return [DeadLetter(*row) for row in await self._states.dead_letters(self.name, limit)]
+
+    async def _advance(
+        self, lease: Lease, watermark: int, letters: Sequence[DeadLetter] = ()
+    ) -> None:
+        self._check(
+            is_held=await self._states.advance(self._holder(lease), watermark, list(letters))
+        )
+
+    def _holder(self, lease: Lease) -> Holder:
+        return Holder(self.name, lease.owner, lease.epoch)
+
+    def _check(self, *, is_held: bool) -> None:
+        if not is_held:
+            raise LeaseLost(f"another runner took over the consumer {self.name}")
 
 
 class Outcome(StrEnum):
@@ -190,13 +259,18 @@ class _Runner:
         """Take page after page; the next one is read while one is applied."""
         after = await self.retry(self.consumer.watermark)
         ahead = asyncio.create_task(self.read(after))
+        is_at_end = False
         try:
             while not self.control.is_stopping:
                 page, is_last = await ahead
                 if is_last:
+                    await self.retry(lambda: self.consumer.caught_up(lease))
                     return Outcome.CAUGHT_UP
                 if not page:
+                    if not is_at_end:
+                        await self.retry(lambda: self.consumer.caught_up(lease))
                     await self.control.wait(self.poll_s)
+                is_at_end = not page
                 await self.renew(lease)
                 after = page[-1].id if page else after
                 ahead = asyncio.create_task(self.read(after))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -42,7 +43,10 @@ class Known(NamedTuple):
 
 
 class RepositoryRow(NamedTuple):
-    """A repository as the store knows it. `state`: due, visiting, done, incomplete, failed."""
+    """A repository as the store knows it. `state`: due, visiting, done, incomplete, failed.
+
+    Times are seconds since 1970 by the database's clock; `changed_at`: of anything but a lease.
+    """
 
     id: int
     full_name: str
@@ -53,6 +57,10 @@ class RepositoryRow(NamedTuple):
     attempts: int
     file_count: int
     standing: Standing
+    head: bytes | None = None
+    visited_at: int | None = None
+    due_at: float | None = None
+    changed_at: float = 0.0
 
 
 class OccurrenceRow(NamedTuple):
@@ -153,15 +161,43 @@ class Journal(ABC):
         """
 
     @abstractmethod
+    async def claim_next(
+        self, owner: str, lease_s: float, ids: Sequence[int] | None = None
+    ) -> tuple[RepositoryRow, Visit] | None:
+        """Take whichever repository has been due longest (of `ids`); None where none is due.
+
+        Several that ask at once never wait for each other, and never get the same one.
+        """
+
+    @abstractmethod
+    async def due(self, limit: int) -> list[int]:
+        """Ids of repositories that `claim_next` would take now, in its order."""
+
+    @abstractmethod
     async def renew(self, visit: Visit, lease_s: float) -> None:
         """Hold on to a claim. Raises `StaleVisit`."""
 
     @abstractmethod
-    async def release(self, visit: Visit, state: str, reason: str | None) -> None:
-        """End a visit that did not complete: nothing is removed, `attempts` is cleared."""
+    async def release(
+        self, visit: Visit, state: str, reason: str | None, *, due_in_s: float | None = None
+    ) -> None:
+        """End a visit that did not complete: nothing is removed, `attempts` is cleared.
+
+        Due again after `due_in_s`, at once in the state `due`, else when somebody asks.
+        """
 
     @abstractmethod
     async def repositories(self, *, due_only: bool = False) -> list[RepositoryRow]: ...
+
+    @abstractmethod
+    async def repositories_since(
+        self, changed_at: float, after_id: int, limit: int
+    ) -> list[RepositoryRow]:
+        """Those changed at or after a time, by (changed_at, id), from after that pair on.
+
+        Changes of transactions that ended late may lie before a time that was read already:
+        whoever follows looks again at the last minute, or at everything.
+        """
 
     # -- the way of a file ------------------------------------------------------------------
 
@@ -191,8 +227,9 @@ class Journal(ABC):
         """Record pieces of visits in one transaction. Raises `StaleVisit` and then writes nothing.
 
         An occurrence with a content_hash must find its content in the part (under its language),
-        live, or in an older row. What a takedown names is recorded as left out, whatever the part
-        says.
+        live, or in an older row; a content without `packed` its text in one of the latter two,
+        else this raises `TextsMissing` and writes nothing. What a takedown names is recorded as
+        left out, whatever the part says.
         """
 
     @abstractmethod
@@ -209,12 +246,19 @@ class Journal(ABC):
 
     @abstractmethod
     async def finish(
-        self, visit: Visit, commit: bytes | None, standing: Standing, examiner_version: str
+        self,
+        visit: Visit,
+        commit: bytes | None,
+        standing: Standing,
+        examiner_version: str,
+        *,
+        due_in_s: float | None = None,
     ) -> Recorded:
         """End a complete visit, all of it judged by `examiner_version`: its standing counts from
         now on, places that changed are moved, contents that stand nowhere are removed.
 
-        The next visit is told `commit` and version, and may list only what changed since.
+        The next visit, due after `due_in_s` or when somebody asks, is told `commit` and version,
+        and may list only what changed since.
         """
 
     # -- readers ----------------------------------------------------------------------------
@@ -238,6 +282,10 @@ class Journal(ABC):
         """Those of these contents that are live, in no order."""
 
     @abstractmethod
+    async def live_by_hashes(self, hashes: Sequence[bytes], *, content: bool) -> list[LiveContent]:
+        """Those of these contents that are live, in no order."""
+
+    @abstractmethod
     async def live_by_hash(self, prefix: str) -> list[LiveContent]:
         """Live contents whose hash begins with these hex digits, at most 10, with their text."""
 
@@ -251,6 +299,13 @@ class Journal(ABC):
 
     @abstractmethod
     async def counts(self) -> Counts: ...
+
+    @abstractmethod
+    def listening(self, wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        """While the body runs, `wake` is called when other processes may have added rows.
+
+        A help, not a promise: whoever follows the journal polls as well.
+        """
 
     # -- takedowns, new verdicts, exports, fsck -----------------------------------------------
 

@@ -5,19 +5,12 @@ Who writes is the consumer `near_duplicates`; who reads is whoever shows, export
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from codelupe_daemon.journal.consumers import ConsumerStore, Holder
 from codelupe_daemon.model import PlaceKey
-
-
-class Holder(NamedTuple):
-    """Who may write for a consumer. A higher epoch has made a lower one void."""
-
-    consumer: str
-    owner: str
-    epoch: int
 
 
 class Cluster(NamedTuple):
@@ -57,42 +50,8 @@ class Before(NamedTuple):
     fingerprint: bytes | None
 
 
-class ClusterStore(ABC):
-    """Methods raise `Transient` and `Fatal` as those of `Journal` do.
-
-    Those that are given a holder answer False, and have written nothing, where it holds no more.
-    """
-
-    @abstractmethod
-    async def open(self) -> None:
-        """The journal must have been opened before: it makes the tables."""
-
-    @abstractmethod
-    async def close(self) -> None: ...
-
-    # -- the consumer's lease, watermark and dead letters ------------------------------------
-
-    @abstractmethod
-    async def claim(self, consumer: str, owner: str, lease_s: float) -> Holder | None:
-        """Become the consumer's runner for `lease_s`; None while a living one holds it."""
-
-    @abstractmethod
-    async def renew(self, holder: Holder, lease_s: float) -> bool: ...
-
-    @abstractmethod
-    async def release(self, holder: Holder) -> bool: ...
-
-    @abstractmethod
-    async def watermark(self, consumer: str) -> int: ...
-
-    @abstractmethod
-    async def bury(self, holder: Holder, row_id: int, reason: str) -> bool:
-        """Record a row as a dead letter and move the watermark to it."""
-
-    @abstractmethod
-    async def dead_letters(self, consumer: str, limit: int) -> list[tuple[int, str]]: ...
-
-    # -- clusters ------------------------------------------------------------------------------
+class ClusterStore(ConsumerStore):
+    """Also what the consumer `near_duplicates` keeps, and what the journal says of its contents."""
 
     @abstractmethod
     async def reset(self, holder: Holder) -> bool:

@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -132,16 +134,33 @@ class SqliteJournal(Journal):
 
         await self._write(work)
 
-    async def release(self, visit: Visit, state: str, reason: str | None) -> None:
+    async def claim_next(
+        self, owner: str, lease_s: float, ids: Sequence[int] | None = None
+    ) -> tuple[RepositoryRow, Visit] | None:
+        return await self._write(partial(_claim_next, owner=owner, lease_s=lease_s, ids=ids))
+
+    async def due(self, limit: int) -> list[int]:
+        return await self._read(lambda cx: list(islice(reading.due(cx), limit)))
+
+    async def release(
+        self, visit: Visit, state: str, reason: str | None, *, due_in_s: float | None = None
+    ) -> None:
         def work(cx: apsw.Connection) -> None:
             writing.check_lease(cx, visit)
-            due_at = int(time.time()) if state == "due" else None
+            wait_s = 0 if state == "due" else due_in_s
+            due_at = None if wait_s is None else time.time() + wait_s
             run(cx, "release_lease", (state, reason, due_at, visit.repo_id))
 
         await self._write(work)
 
     async def repositories(self, *, due_only: bool = False) -> list[RepositoryRow]:
         return await self._read(partial(reading.repositories, due_only=due_only))
+
+    async def repositories_since(
+        self, changed_at: float, after_id: int, limit: int
+    ) -> list[RepositoryRow]:
+        bound = (changed_at, after_id, limit)
+        return await self._read(lambda cx: reading.repositories_since(cx, *bound))
 
     # -- the way of a file ------------------------------------------------------------------
 
@@ -178,7 +197,13 @@ class SqliteJournal(Journal):
         await self._write(partial(writing.retire, visit=visit, paths=paths))
 
     async def finish(
-        self, visit: Visit, commit: bytes | None, standing: Standing, examiner_version: str
+        self,
+        visit: Visit,
+        commit: bytes | None,
+        standing: Standing,
+        examiner_version: str,
+        *,
+        due_in_s: float | None = None,
     ) -> Recorded:
         await self._write(
             partial(writing.restate_repository, visit=visit, standing=standing, commit=commit)
@@ -187,7 +212,8 @@ class SqliteJournal(Journal):
         while more:
             page, more = await self._write(partial(writing.settle_page, visit=visit))
             recorded += page
-        await self._write(partial(writing.complete, visit=visit, version=examiner_version))
+        bound = (visit, examiner_version, due_in_s)
+        await self._write(lambda cx: writing.complete(cx, *bound))
         return recorded
 
     # -- readers ----------------------------------------------------------------------------
@@ -209,6 +235,12 @@ class SqliteJournal(Journal):
         bound = {"ids": carray, "text": content}
         return await self._read(partial(reading.live, name="live_by_id", bound=bound))
 
+    async def live_by_hashes(self, hashes: Sequence[bytes], *, content: bool) -> list[LiveContent]:
+        if not hashes:
+            return []
+        bound = {"hashes": apsw.carray(tuple(hashes)), "text": content}
+        return await self._read(partial(reading.live, name="live_by_hashes", bound=bound))
+
     async def live_by_hash(self, prefix: str) -> list[LiveContent]:
         bound = {
             "first": bytes.fromhex(prefix.ljust(32, "0")),
@@ -228,6 +260,9 @@ class SqliteJournal(Journal):
 
     async def counts(self) -> Counts:
         return await self._read(reading.counts)
+
+    def listening(self, wake: Callable[[], None]) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - no other process can call this one: consumers poll
+        return nullcontext()
 
     # -- takedowns, new verdicts, exports, fsck -----------------------------------------------
 
@@ -303,6 +338,16 @@ def _register(cx: apsw.Connection, repo: Repo) -> int:
     repo_id: int = value(cx, "upsert_repository", bound)
     run(cx, "restate_unvisited", bound | {"id": repo_id})
     return repo_id
+
+
+def _claim_next(
+    cx: apsw.Connection, owner: str, lease_s: float, ids: Sequence[int] | None
+) -> tuple[RepositoryRow, Visit] | None:
+    for repo_id in reading.due(cx):
+        if ids is None or repo_id in ids:
+            visit = _claim(cx, repo_id, owner, lease_s)
+            return None if visit is None else (reading.repository(cx, repo_id), visit)
+    return None
 
 
 def _claim(cx: apsw.Connection, repo_id: int, owner: str, lease_s: float) -> Visit | None:

@@ -19,8 +19,8 @@ from codelupe_daemon.journal.clusters import (
     Clustered,
     ClusterStore,
     Facts,
-    Holder,
 )
+from codelupe_daemon.journal.consumers import Holder, Letter
 from codelupe_daemon.journal.owner import is_held
 from codelupe_daemon.journal.sql import queries
 from codelupe_daemon.journal.sqlite_look import connect_read_only
@@ -76,14 +76,25 @@ class SqliteClusters(ClusterStore):
         found: int = await self._read(lambda cx: cx.execute(SQL["watermark"], (consumer,)).get)
         return found
 
-    async def bury(self, holder: Holder, row_id: int, reason: str) -> bool:
+    async def watermarks(self) -> dict[str, int]:
+        rows: list[Any] = await self._read(lambda cx: cx.execute(SQL["watermarks"]).fetchall())
+        return dict(rows)
+
+    async def advance(self, holder: Holder, watermark: int, letters: Sequence[Letter] = ()) -> bool:
         def work(cx: apsw.Connection) -> None:
-            cx.execute(SQL["bury"], (holder.consumer, row_id, reason))
-            cx.execute(SQL["advance"], (row_id, holder.consumer))
+            cx.executemany(SQL["bury"], ((holder.consumer, *letter) for letter in letters))
+            cx.execute(SQL["advance"], (watermark, holder.consumer))
 
         return await self._write_as(holder, work)
 
-    async def dead_letters(self, consumer: str, limit: int) -> list[tuple[int, str]]:
+    async def exhume(self, holder: Holder, ids: Sequence[int]) -> bool:
+        bound = ((holder.consumer, row_id) for row_id in ids)
+        return await self._write_as(holder, lambda cx: cx.executemany(SQL["exhume"], bound))
+
+    async def restart(self, holder: Holder) -> bool:
+        return await self._write_as(holder, lambda cx: _restart(cx, holder.consumer))
+
+    async def dead_letters(self, consumer: str, limit: int) -> list[Letter]:
         bound = (consumer, limit)
         rows: list[Any] = await self._read(
             lambda cx: cx.execute(SQL["dead_letters"], bound).fetchall()
@@ -95,8 +106,7 @@ class SqliteClusters(ClusterStore):
     async def reset(self, holder: Holder) -> bool:
         def work(cx: apsw.Connection) -> None:
             cx.execute("delete from clusters")
-            cx.execute(SQL["exhume"], (holder.consumer,))
-            cx.execute(SQL["advance"], (0, holder.consumer))
+            _restart(cx, holder.consumer)
 
         return await self._write_as(holder, work)
 
@@ -200,6 +210,11 @@ class SqliteClusters(ClusterStore):
             return True
 
         return await self._write(checked)
+
+
+def _restart(cx: apsw.Connection, consumer: str) -> None:
+    cx.execute("delete from dead_letters where consumer = ?", (consumer,))
+    cx.execute("update watermarks set id = 0 where consumer = ?", (consumer,))
 
 
 def _rows(cx: apsw.Connection, name: str, bound: apsw.Bindings) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from codelupe_daemon.journal.base import (
     RepositoryRow,
 )
 from codelupe_daemon.journal.owner import is_held
-from codelupe_daemon.journal.sqlite_files import query, unpack, value
+from codelupe_daemon.journal.sqlite_files import first, query, unpack, value
 from codelupe_daemon.journal.sqlite_write import Transaction
 from codelupe_daemon.model import (
     Entry,
@@ -42,15 +43,31 @@ def last_id(cx: apsw.Connection) -> int:
 
 def repositories(cx: apsw.Connection, *, due_only: bool) -> list[RepositoryRow]:
     """A visit that ended with its process left its repository due."""
-    rows = query(cx, "repositories", {"due_only": due_only})
-    return [_repository(row) for row in rows if not (due_only and is_held(*row[12:]))]
+    rows = query(cx, "repositories", {"due_only": due_only, "now": time.time()})
+    return [_repository(row[:16]) for row in rows if not (due_only and is_held(*row[16:]))]
+
+
+def repository(cx: apsw.Connection, repo_id: int) -> RepositoryRow:
+    return _repository(first(cx, "repository", (repo_id,)))
+
+
+def repositories_since(
+    cx: apsw.Connection, changed_at: float, after_id: int, limit: int
+) -> list[RepositoryRow]:
+    return [
+        _repository(row) for row in query(cx, "repositories_since", (changed_at, after_id, limit))
+    ]
+
+
+def due(cx: apsw.Connection) -> Iterator[int]:
+    """Ids of repositories that nobody living visits, the one due longest first."""
+    for repo_id, owner, until in query(cx, "due", (time.time(),)):
+        if not is_held(owner, until):
+            yield repo_id
 
 
 def _repository(row: Row) -> RepositoryRow:
-    standing = Standing(*row[8:12])
-    return RepositoryRow(
-        row[0], row[1], row[2], bool(row[3]), row[4], row[5], row[6], row[7], standing
-    )
+    return RepositoryRow._make((*row[:3], bool(row[3]), *row[4:8], Standing(*row[8:12]), *row[12:]))
 
 
 def known_paths(cx: apsw.Connection, repo_id: int, paths: Sequence[str]) -> dict[str, Known]:

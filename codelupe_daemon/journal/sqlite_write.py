@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from codelupe_daemon.errors import StaleVisit
+from codelupe_daemon.errors import StaleVisit, TextsMissing
 from codelupe_daemon.journal.base import Forgotten, Rejudged
 from codelupe_daemon.journal.sqlite_files import first, query, run, run_many, value
 from codelupe_daemon.journal.takedowns import Takedowns, place_matches
@@ -176,7 +176,8 @@ class Transaction:
     def _older_text(self, content_hash: bytes) -> _Text:
         """The text of a content that lived before; its blob was known, so it was not read again."""
         row = first(self._cx, "older_text", (content_hash,))
-        assert row is not None, f"no text of {content_hash.hex()} in the batch or in the journal"
+        if row is None:
+            raise TextsMissing(f"no text of {content_hash.hex()} in the batch or in the journal")
         return _Text(*row)
 
     def flush(self) -> Recorded:
@@ -382,10 +383,13 @@ def settle_page(cx: apsw.Connection, visit: Visit) -> tuple[Recorded, bool]:
     return transaction.flush(), len(rows) == PAGE
 
 
-def complete(cx: apsw.Connection, visit: Visit, version: str) -> None:
+def complete(cx: apsw.Connection, visit: Visit, version: str, due_in_s: float | None) -> None:
     """The visit is done and the repository free."""
     check_lease(cx, visit)
-    run(cx, "complete_visit", {"id": visit.repo_id, "now": int(time.time()), "version": version})
+    now = time.time()
+    due_at = None if due_in_s is None else now + due_in_s
+    bound = {"id": visit.repo_id, "now": int(now), "due_at": due_at, "version": version}
+    run(cx, "complete_visit", bound)
 
 
 def forget_places(cx: apsw.Connection, repo: str, pattern: str | None) -> Forgotten:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from codelupe_daemon.journal.base import Journal
-from codelupe_daemon.journal.clusters import Cluster, Clustered, ClusterStore, Facts, Holder
+from codelupe_daemon.journal.clusters import Cluster, Clustered, ClusterStore, Facts
+from codelupe_daemon.journal.consumers import Holder
 from codelupe_daemon.journal.owner import this_process
 from codelupe_daemon.model import Op, Standing, place_key
 from tests.contract.build import DEAD, ELSEWHERE, EXPIRED_S, LEASE_S, Ingest, hash_of, repo, text
@@ -56,7 +57,7 @@ async def test_what_nobody_living_holds_is_free(
     await holder_of(clusters)
     row = Cluster(A, A, A, 1)
     assert not await clusters.put(stale, [row], [], 5)
-    assert not await clusters.bury(stale, 5, "no")
+    assert not await clusters.advance(stale, 5, [(5, "no")])
     assert not await clusters.reset(stale)
     assert await clusters.clusters_of([A]) == {}
     assert await clusters.watermark(NAME) == 0
@@ -80,7 +81,7 @@ async def test_rows_are_replaced_and_dropped_with_the_watermark(clusters: Cluste
 async def test_reset_forgets_all(clusters: ClusterStore) -> None:
     holder = await holder_of(clusters)
     await clusters.put(holder, [Cluster(A, A, A, 1)], [], 2)
-    assert await clusters.bury(holder, 3, "odd")
+    assert await clusters.advance(holder, 3, [(3, "odd")])
     assert await clusters.watermark(NAME) == 3
     assert await clusters.dead_letters(NAME, 9) == [(3, "odd")]
     assert await clusters.reset(holder)

@@ -16,8 +16,11 @@ update watermarks set lease_owner = null, lease_until = null where consumer = ?;
 -- name: watermark
 select coalesce(max(id), 0) from watermarks where consumer = ?;
 
+-- name: watermarks
+select consumer, id from watermarks;
+
 -- name: advance
-update watermarks set id = ? where consumer = ?;
+update watermarks set id = max(id, ?) where consumer = ?;
 
 -- name: bury
 insert or replace into dead_letters (consumer, id, reason) values (?, ?, ?);
@@ -26,7 +29,7 @@ insert or replace into dead_letters (consumer, id, reason) values (?, ?, ?);
 select id, reason from dead_letters where consumer = ? order by id limit ?;
 
 -- name: exhume
-delete from dead_letters where consumer = ?;
+delete from dead_letters where consumer = ? and id = ?;
 
 -- name: put_cluster
 insert or replace into clusters (content_hash, cluster_id, winner, facts_id) values (?, ?, ?, ?);

@@ -109,7 +109,7 @@ update repositories set state = ?, reason = ?, attempts = 0, lease_owner = null,
 
 -- name: complete_visit
 update repositories set state = 'done', reason = null, attempts = 0, lease_owner = null,
-    lease_until = null, due_at = null, visited_at = :now, examined_by = :version,
+    lease_until = null, due_at = :due_at, visited_at = :now, examined_by = :version,
     file_count = (select count(*) from occurrences where repo_id = :id) where id = :id;
 
 -- name: restate
@@ -117,8 +117,23 @@ update repositories set license = ?, stars = ?, forks = ?, pushed_at = ? where i
 
 -- name: repositories
 select id, full_name, location, is_local, state, reason, attempts, file_count,
-       license, stars, forks, pushed_at, lease_owner, lease_until
-from repositories where not :due_only or state in ('due', 'incomplete', 'visiting') order by id;
+       license, stars, forks, pushed_at, head, visited_at, due_at, changed_at,
+       lease_owner, lease_until
+from repositories
+where not :due_only or state in ('due', 'incomplete', 'visiting') or due_at <= :now order by id;
+
+-- name: repository
+select id, full_name, location, is_local, state, reason, attempts, file_count,
+       license, stars, forks, pushed_at, head, visited_at, due_at, changed_at
+from repositories where id = ?;
+
+-- name: repositories_since
+select id, full_name, location, is_local, state, reason, attempts, file_count,
+       license, stars, forks, pushed_at, head, visited_at, due_at, changed_at
+from repositories where (changed_at, id) > (?, ?) order by changed_at, id limit ?;
+
+-- name: due
+select id, lease_owner, lease_until from repositories where due_at <= ? order by due_at, id;
 
 -- name: known_paths
 select path, oid, path_class, examiner_version, content_hash, reason, measured, language, license,
@@ -160,6 +175,12 @@ select add_id, newest_id, content_hash, case when :text then content end, conten
        quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
        examiner_version, created_at, fingerprint
 from live where add_id in (select value from carray(:ids));
+
+-- name: live_by_hashes
+select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
+       quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
+       examiner_version, created_at, fingerprint
+from live where content_hash in (select value from carray(:hashes));
 
 -- name: live_by_hash
 select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
