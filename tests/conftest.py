@@ -9,6 +9,8 @@ import pytest
 
 from tests.builders import LENIENT
 
+pytest_plugins = ["tests.servers.fixtures"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -17,7 +19,7 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("GIT_", "XDG_")) or (
-                name.startswith("CODELUPE_") and name != "CODELUPE_TEST_FULL"
+                name.startswith("CODELUPE_") and not name.startswith("CODELUPE_TEST_")
             ):
                 patch.delenv(name)
         patch.setenv("HOME", str(home))
