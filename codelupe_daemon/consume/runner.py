@@ -100,7 +100,10 @@ class Consumer(ABC):
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]: ...
 
     async def caught_up(self, lease: Lease) -> None:  # noqa: B027 - most have nothing to do then
-        """The journal's end was reached: make what was taken visible, end a replay."""
+        """The journal's end was reached: make what was taken visible, end a replay.
+
+        Called again at every poll that finds nothing new, so it must be cheap then.
+        """
 
     async def retry(self, entries: Sequence[Entry], lease: Lease) -> None:  # noqa: ARG002 - for those that can
         """Take rows again that were dead letters; those that are taken are so no longer."""
@@ -259,7 +262,6 @@ class _Runner:
         """Take page after page; the next one is read while one is applied."""
         after = await self.retry(self.consumer.watermark)
         ahead = asyncio.create_task(self.read(after))
-        is_at_end = False
         try:
             while not self.control.is_stopping:
                 page, is_last = await ahead
@@ -267,10 +269,8 @@ class _Runner:
                     await self.retry(lambda: self.consumer.caught_up(lease))
                     return Outcome.CAUGHT_UP
                 if not page:
-                    if not is_at_end:
-                        await self.retry(lambda: self.consumer.caught_up(lease))
+                    await self.retry(lambda: self.consumer.caught_up(lease))
                     await self.control.wait(self.poll_s)
-                is_at_end = not page
                 await self.renew(lease)
                 after = page[-1].id if page else after
                 ahead = asyncio.create_task(self.read(after))
