@@ -1,1 +1,1 @@
-"""What daemons share beside the journal: which repository is next, what is known, what is waiting."""
+"""What daemons share beside the journal: which repository is next, what is known or waiting."""
