@@ -7,7 +7,7 @@ from typing import Any
 
 from codelupe_daemon.app.stores import journal
 from codelupe_daemon.config import Settings
-from codelupe_daemon.search import fts5
+from codelupe_daemon.search.fts5 import Fts5
 
 
 async def search(
@@ -21,8 +21,8 @@ async def search(
 ) -> tuple[dict[str, Any], list[str]]:
     """The results, and the words to highlight in them. Raises `UsageError` and `Fatal`."""
     async with journal(settings, to_look=True) as store:
-        results = await fts5.search(
-            store, settings.search_path, query, language=language, repo=repo, path=path,
+        results = await Fts5(store, settings.search_path).search(
+            query, language=language, repo=repo, path=path,
             min_quality=min_quality or 0.0, limit=limit,
         )  # fmt: skip
     hits = [

@@ -14,8 +14,9 @@ from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.owner import this_process
 from codelupe_daemon.journal.sqlite import SqliteJournal
 from codelupe_daemon.model import Part
-from codelupe_daemon.search import fts5
-from codelupe_daemon.search.fts5 import LINE_MAX_CHARS, LINES_MAX, Line, Results, search
+from codelupe_daemon.search import engine
+from codelupe_daemon.search.engine import LINE_MAX_CHARS, LINES_MAX, Line, Results
+from codelupe_daemon.search.fts5 import Fts5
 from tests.contract.build import COMMIT, EXAMINER, Ingest, content, hash_of, occurrence
 
 FILES = {
@@ -41,7 +42,7 @@ class Store:
         await run(self.journal, self.index, owner=this_process(), control=control)
 
     async def search(self, query: str, **options: str | float) -> Results:
-        return await search(self.journal, self.index_path, query, **options)  # type: ignore[arg-type]
+        return await Fts5(self.journal, self.index_path).search(query, **options)  # type: ignore[arg-type]
 
     async def paths(self, query: str, **options: str | float) -> list[str]:
         return [hit.path for hit in (await self.search(query, **options)).hits]
@@ -169,9 +170,9 @@ async def test_total_tells_where_it_is_a_lower_bound(
 ) -> None:
     await store.ingest.complete("a/a", {f"{n}.py": f"walrus = pup_{n}" for n in range(9)})
     await store.follow()
-    monkeypatch.setattr(fts5, "VERIFIED_TEXTS", 5)
+    monkeypatch.setattr(engine, "VERIFIED_TEXTS", 5)
     assert (await store.search('"walrus ="'))[1::2] == (5, False)
-    monkeypatch.setattr(fts5, "CANDIDATES_MAX", 4)
+    monkeypatch.setattr(engine, "CANDIDATES_MAX", 4)
     bounded = await store.search("walrus")
     assert (bounded.total, bounded.is_total_exact) == (4, False)
     assert {hit.path for hit in bounded.hits} <= {f"{n}.py" for n in range(9)}
@@ -179,6 +180,6 @@ async def test_total_tells_where_it_is_a_lower_bound(
 
 async def test_no_index_and_no_query(store: Store, tmp_path: Path) -> None:
     with pytest.raises(Fatal, match="codelupe replay search"):
-        await search(store.journal, tmp_path / "none.db", "walrus")
+        await Fts5(store.journal, tmp_path / "none.db").search("walrus")
     with pytest.raises(UsageError):
         await store.search("")
