@@ -15,6 +15,10 @@ from typing import NoReturn, TypeVar
 import pytest
 from redis import Redis as RedisClient
 
+from tests.servers import mongo
+from tests.servers.elasticsearch import Elasticsearch, wipe
+from tests.servers.mongo import Mongo
+from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import Postgres, fresh_database
 from tests.servers.process import Server, Unavailable
 from tests.servers.redis import Redis
@@ -34,6 +38,25 @@ def redis_server() -> Iterator[Redis]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def elasticsearch_server() -> Iterator[Elasticsearch]:
+    with had(Elasticsearch) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_server() -> Iterator[Mongo]:
+    with had(Mongo) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_server(request: pytest.FixtureRequest) -> Iterator[PgBouncer]:
+    url = url_of(request, "postgres")
+    with had(lambda: PgBouncer(url)) as server:
+        yield server
+
+
 @pytest.fixture
 def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A fresh database, dropped afterwards."""
@@ -42,11 +65,32 @@ def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
+def pgbouncer_url(postgres_url: str, pgbouncer_server: PgBouncer) -> str:
+    """The same database as `postgres_url`, through the bouncer."""
+    return pgbouncer_server.through(postgres_url)
+
+
+@pytest.fixture
 def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """An empty database."""
     with alone(request, "redis") as url:
         with RedisClient.from_url(url, socket_timeout=10) as client:
             client.flushdb()
+        yield url
+
+
+@pytest.fixture
+def elasticsearch_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Without any index or template of ours."""
+    with alone(request, "elasticsearch") as url:
+        wipe(url)
+        yield url
+
+
+@pytest.fixture
+def mongo_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database without collections, dropped afterwards."""
+    with mongo.fresh_database(url_of(request, "mongo")) as url:
         yield url
 
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Self
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import psutil
@@ -196,6 +197,13 @@ def free_port() -> int:
                 continue
             return port
     raise RuntimeError(f"no free port in {PORTS}")
+
+
+def at_port(url: str, port: int) -> str:
+    """The URL, with the same name and path, but at that port of 127.0.0.1."""
+    parts = urlsplit(url)
+    who, at, _ = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{who}{at}127.0.0.1:{port}").geturl()
 
 
 def program(name: str, package: str) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
+from elasticsearch import Elasticsearch as ElasticsearchClient
 from redis import Redis as RedisClient
 
+from tests.servers import mongo
+from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.fixtures import had
 from tests.servers.postgres import Postgres, create_database, database_of, drop_database, query
 from tests.servers.process import Server, program
@@ -145,3 +150,70 @@ def test_nothing_is_left_when_the_process_that_started_it_is_killed(tmp_path: Pa
         assert [pid for pid in pids if psutil.pid_exists(int(pid))] == []
     finally:
         shutil.rmtree(folder)
+
+
+def test_pgbouncer_shares_a_few_connections(pgbouncer_url: str, postgres_url: str) -> None:
+    async def backends(url: str, clients: int) -> int:
+        connections = [await asyncpg.connect(url, statement_cache_size=0) for _ in range(clients)]
+        pids = {await connection.fetchval("select pg_backend_pid()") for connection in connections}
+        for connection in connections:
+            await connection.close()
+        return len(pids)
+
+    assert database_of(pgbouncer_url) == database_of(postgres_url)
+    assert query(pgbouncer_url, "select current_database()") == [(database_of(postgres_url),)]
+    assert asyncio.run(backends(postgres_url, 9)) == 9
+    assert 1 <= asyncio.run(backends(pgbouncer_url, 9)) <= 4
+
+
+def test_elasticsearch_keeps_what_was_acknowledged_through_a_kill() -> None:
+    with had(Elasticsearch) as server:
+        with ElasticsearchClient(server.url) as client:
+            client.index(index="codelupe-kept", id="1", document={"content": "parse"})
+        pids = server.pids
+        server.kill()
+        assert_gone(server, pids)
+        server.start()
+        with ElasticsearchClient(server.url) as client:
+            assert client.get(index="codelupe-kept", id="1")["_source"] == {"content": "parse"}
+        pids = server.pids
+        server.stop()
+        assert_gone(server, pids)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_each_test_has_an_elasticsearch_without_our_names(
+    elasticsearch_url: str, number: int
+) -> None:
+    template = {"settings": {"number_of_replicas": 0}}
+    with ElasticsearchClient(elasticsearch_url) as client:
+        assert not client.indices.exists(index="codelupe-code")
+        assert not client.indices.exists_index_template(name="codelupe-code")
+        assert not client.cluster.exists_component_template(name="codelupe-code")
+        client.cluster.put_component_template(name="codelupe-code", template=template)
+        client.indices.put_index_template(
+            name="codelupe-code", index_patterns=["codelupe-code-*"], composed_of=["codelupe-code"]
+        )
+        client.indices.create(index="codelupe-code-001", aliases={"codelupe-code": {}})
+        client.index(index="codelupe-code", document={"number": number}, refresh=True)
+        assert client.count(index="codelupe-code")["count"] == 1
+
+
+def test_elasticsearch_takes_identifiers_apart(elasticsearch_url: str) -> None:
+    with ElasticsearchClient(elasticsearch_url) as client:
+        answer = client.indices.analyze(
+            tokenizer="whitespace",
+            filter=[{"type": "word_delimiter_graph", "preserve_original": True}, "lowercase"],
+            text="parseHTTPRequest user_id",
+        )
+    tokens = {token["token"] for token in answer["tokens"]}
+    assert tokens == {"parse", "httprequest", "parsehttprequest", "user", "id", "user_id"}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_each_test_has_an_empty_mongo_database(mongo_url: str, number: int) -> None:
+    with mongo.client(mongo_url) as client:
+        database = client.get_default_database()
+        assert database.list_collection_names() == []
+        database["contents"].insert_one({"_id": number})
+        assert database["contents"].count_documents({}) == 1

@@ -1,0 +1,32 @@
+package loopback;
+
+import org.elasticsearch.cluster.metadata.IndexNameExpressionResolver;
+import org.elasticsearch.cluster.node.DiscoveryNodes;
+import org.elasticsearch.common.io.stream.NamedWriteableRegistry;
+import org.elasticsearch.common.settings.ClusterSettings;
+import org.elasticsearch.common.settings.IndexScopedSettings;
+import org.elasticsearch.common.settings.Settings;
+import org.elasticsearch.common.settings.SettingsFilter;
+import org.elasticsearch.features.NodeFeature;
+import org.elasticsearch.plugins.ActionPlugin;
+import org.elasticsearch.plugins.Plugin;
+import org.elasticsearch.rest.RestController;
+import org.elasticsearch.rest.RestHandler;
+
+import java.util.Collection;
+import java.util.List;
+import java.util.function.Predicate;
+import java.util.function.Supplier;
+
+/** A plugin of one REST handler, as release 8 asks for it. */
+abstract class RestPlugin extends Plugin implements ActionPlugin {
+    protected abstract RestHandler handler();
+
+    @Override
+    public Collection<RestHandler> getRestHandlers(Settings settings, NamedWriteableRegistry named, RestController rest,
+                                                   ClusterSettings clusterSettings, IndexScopedSettings indexSettings,
+                                                   SettingsFilter filter, IndexNameExpressionResolver resolver,
+                                                   Supplier<DiscoveryNodes> nodes, Predicate<NodeFeature> supports) {
+        return List.of(handler());
+    }
+}
