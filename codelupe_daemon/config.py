@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -26,6 +29,17 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 SecretPolicy = Literal["reject", "redact", "redact_comments", "keep"]
+POSTGRES = ("postgresql", "postgres")
+SERVERS = {
+    "redis": ("redis", "rediss", "unix"),
+    "elasticsearch": ("http", "https"),
+    "mongo": ("mongodb", "mongodb+srv"),
+}
+"""The settings that name a server beside the store, and what their URLs may begin with."""
+SECRET = ("store", *SERVERS)
+"""What may hold a password, and may be a systemd credential."""
+PASSWORDS = {"password", "sslpassword"}
+"""Options of a URL that are secret."""
 
 
 def default_store() -> str:
@@ -33,8 +47,18 @@ def default_store() -> str:
     return str(Path(data_home) / "codelupe" / "codelupe.db")
 
 
+def without_secrets(url: str) -> str:
+    """The URL for people: without the password, and without options, which may hold one."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{url.partition('://')[0]}://"
+    user, at, host = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}"
+
+
 class Settings(BaseSettings):
-    """Options come first, then `CODELUPE_*`, then the settings file, then these defaults."""
+    """Options come first, then `CODELUPE_*`, systemd credentials, the settings file, defaults."""
 
     model_config = SettingsConfigDict(
         env_prefix="CODELUPE_", toml_file=SETTINGS_FILE, extra="forbid", frozen=True
@@ -42,6 +66,11 @@ class Settings(BaseSettings):
 
     store: str = Field(default_factory=default_store)
     scratch: Path | None = None
+    redis: str | None = None
+    redis_file_set: bool = True
+    elasticsearch: str | None = None
+    elasticsearch_ca: Path | None = None
+    mongo: str | None = None
     min_quality: Share = 0.7
     near_duplicate_share: Share = 0.7
 
@@ -50,6 +79,8 @@ class Settings(BaseSettings):
     record_rows: Count = 3000
     lease_s: Seconds = 60.0
     wait_s: Seconds = 3600.0
+    retry_s: Seconds = 3600.0
+    revisit_s: Seconds = 7 * 86400.0
     patience_s: Seconds = 15.0
     examine_timeout_s: Seconds = 120.0
 
@@ -107,15 +138,44 @@ class Settings(BaseSettings):
         spdx.accepts(value)
         return value
 
+    @field_validator("store")
+    @classmethod
+    def _store(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_file = "://" not in value or (parts.scheme == "sqlite" and not parts.netloc)
+        if not is_file and parts.scheme not in POSTGRES:
+            raise ValueError("give a path, sqlite:///FILE or postgresql://HOST/DATABASE")
+        return value
+
+    @field_validator(*SERVERS)
+    @classmethod
+    def _server(cls, value: str | None, info: ValidationInfo) -> str | None:
+        schemes = SERVERS[str(info.field_name)]
+        if value is not None and urlsplit(value).scheme not in schemes:
+            raise ValueError(f"give a URL that begins with {schemes[0]}://")
+        return value
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the journal lies on a Postgres server."""
+        return urlsplit(self.store).scheme in POSTGRES
+
     @property
     def store_path(self) -> Path:
-        return _store_path(self.store)
+        """The file of an embedded store. A served one's local things lie where it would."""
+        if self.is_served:
+            return Path(default_store()).expanduser().absolute()
+        path = urlsplit(self.store).path if "://" in self.store else self.store
+        return Path(path).expanduser().absolute()
 
     @property
     def search_path(self) -> Path:
-        """The embedded search index lies beside the store."""
+        """The embedded search index lies beside the store; of a served one, on this machine."""
         path = self.store_path
-        return path.with_name(f"{path.stem}-search{path.suffix or '.db'}")
+        if not self.is_served:
+            return path.with_name(f"{path.stem}-search{path.suffix or '.db'}")
+        digest = hashlib.blake2b(_database(self.store).encode(), digest_size=4).hexdigest()
+        return path.with_name(f"search-{digest}.db")
 
     @property
     def scratch_path(self) -> Path:
@@ -131,16 +191,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library passes it
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        credentials = InitSettingsSource(settings_cls, _credentials())
+        return init_settings, env_settings, credentials, TomlConfigSettingsSource(settings_cls)
 
 
 def load(**options: Any) -> Settings:
     """The settings with these options of the command line. Raises `UsageError`."""
     _check_names(name for name in os.environ if name.startswith("CODELUPE_"))
     given = {name: value for name, value in options.items() if value is not None}
+    for name in given.keys() & set(SECRET):
+        _check_open(name, given[name])
     try:
         settings = Settings(**given)
-        settings.store_path  # noqa: B018 - a wrong store is told before any work
     except ValidationError as error:
         raise UsageError(_explain(error)) from error
     except ValueError as error:  # a settings file that is not TOML
@@ -162,13 +224,32 @@ def _unknown(name: str, source: str = "") -> str:
     return f"there is no setting {name!r}{source}: {hint}docs/settings.md lists all of them"
 
 
-def _store_path(store: str) -> Path:
-    parts = urlsplit(store)
-    if "://" not in store:
-        return Path(store).expanduser().absolute()
-    if parts.scheme != "sqlite" or parts.netloc:
-        raise UsageError(f"--store {store}: give a path or sqlite:///FILE")
-    return Path(parts.path)
+def _database(url: str) -> str:
+    """Which database a Postgres URL names, whoever asks it and how."""
+    parts = urlsplit(url)
+    options = parse_qs(parts.query)
+    host = parts.netloc.rpartition("@")[2] or "".join(options.get("host", ["localhost"]))
+    port = "" if ":" in host else ":" + "".join(options.get("port", ["5432"]))
+    return f"{host}{port}{parts.path}"
+
+
+def _credentials() -> dict[str, str]:
+    """What systemd's `LoadCredential=` gives this service: a file for each name."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    paths = {name: Path(folder, name) for name in SECRET} if folder else {}
+    return {name: path.read_text().strip() for name, path in paths.items() if path.exists()}
+
+
+def _check_open(name: str, url: str) -> None:
+    """Every process on the machine can read the arguments of every other."""
+    with suppress(ValueError):  # no URL at all: Settings will say so
+        parts = urlsplit(url)
+        if not parts.password and not parse_qs(parts.query).keys() & PASSWORDS:
+            return
+        raise UsageError(
+            f"--{name} holds a password, which everybody on this machine could read: set"
+            f" CODELUPE_{name.upper()}, or {name} in {SETTINGS_FILE}, or a systemd credential"
+        )
 
 
 def _explain(error: ValidationError) -> str:
@@ -176,7 +257,10 @@ def _explain(error: ValidationError) -> str:
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return _unknown(name)
+    given = first["input"]
+    if name in SECRET and "://" in str(given):
+        given = without_secrets(str(given))
     return (
-        f"the setting {name} (CODELUPE_{name.upper()}) is {first['input']!r}: {first['msg']};"
+        f"the setting {name} (CODELUPE_{name.upper()}) is {given!r}: {first['msg']};"
         " docs/settings.md says what it may be"
     )
