@@ -19,7 +19,7 @@ def main() -> None:
         try:
             builds.get(server, server.prepare)()
         except Unavailable as why:
-            sys.stderr.write(f"test: tests on {server.name} will be skipped: {why}\n")
+            sys.stderr.write(f"servers: no {server.name}: {why}\n")
 
 
 if __name__ == "__main__":

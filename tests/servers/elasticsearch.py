@@ -68,18 +68,22 @@ class Elasticsearch(Server):
             return False
 
 
+def version() -> str:
+    """The server's, as chosen."""
+    return VERSIONS[major()][0]
+
+
 def project() -> Project:
-    major = os.environ.get("CODELUPE_TEST_ELASTICSEARCH_RELEASE", "8")
-    version, jdk = VERSIONS[major]
-    return Project(
-        Path(__file__).parent / "elasticsearch-node",
-        jdk,
-        (
-            f"elasticsearch.version={version}",
-            f"elasticsearch.major={major}",
-            f"maven.compiler.release={jdk}",
-        ),
+    properties = (
+        f"elasticsearch.version={version()}",
+        f"elasticsearch.major={major()}",
+        f"maven.compiler.release={VERSIONS[major()][1]}",
     )
+    return Project(Path(__file__).parent / "elasticsearch-node", VERSIONS[major()][1], properties)
+
+
+def major() -> str:
+    return os.environ.get("CODELUPE_TEST_ELASTICSEARCH_RELEASE", "8")
 
 
 def wipe(url: str) -> None:

@@ -99,10 +99,13 @@ def had(make: Callable[[], Kind]) -> Iterator[Kind]:
     """The running server; a skipped test where it cannot be had, with CI=true a failed one."""
     try:
         server = make()
-    except Unavailable as why:
-        not_had(str(why))
-    with server:
-        yield server
+    except Unavailable as error:
+        why = str(error)
+    else:
+        with server:
+            yield server
+        return
+    not_had(why)
 
 
 def not_had(why: str) -> NoReturn:

@@ -39,7 +39,7 @@ class Project(NamedTuple):
         """The words that run its Main; raises Unavailable where it is not built."""
         target = self.target
         if not target.exists():
-            raise Unavailable(f"{self.folder.name} is not built: python -m tests.servers.build")
+            raise Unavailable(f"{self.folder.name} is not built: scripts/servers")
         program_path = str(jdk_home(self.jdk) / "bin" / "java")
         return [program_path, *options, "-cp", f"{target}/node.jar:{target}/lib/*", "loopback.Main"]
 

@@ -16,8 +16,8 @@ from elasticsearch import Elasticsearch as ElasticsearchClient
 from redis import Redis as RedisClient
 
 from tests.servers import mongo
-from tests.servers.elasticsearch import Elasticsearch
-from tests.servers.fixtures import had
+from tests.servers.elasticsearch import Elasticsearch, version
+from tests.servers.fixtures import alone, had
 from tests.servers.postgres import Postgres, create_database, database_of, drop_database, query
 from tests.servers.process import Server, program
 from tests.servers.redis import Redis
@@ -121,6 +121,14 @@ def test_a_server_that_cannot_be_had_is_named(
         pass
 
 
+def test_a_server_that_a_person_names_is_used(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODELUPE_TEST_REDIS", "redis://127.0.0.1:1/3")
+    with alone(request, "redis") as url:
+        assert url == "redis://127.0.0.1:1/3"
+
+
 def test_a_server_that_does_not_start_says_why() -> None:
     with (
         pytest.raises(RuntimeError, match="no_such_setting"),
@@ -169,6 +177,7 @@ def test_pgbouncer_shares_a_few_connections(pgbouncer_url: str, postgres_url: st
 def test_elasticsearch_keeps_what_was_acknowledged_through_a_kill() -> None:
     with had(Elasticsearch) as server:
         with ElasticsearchClient(server.url) as client:
+            assert client.info()["version"]["number"] == version()
             client.index(index="codelupe-kept", id="1", document={"content": "parse"})
         pids = server.pids
         server.kill()
