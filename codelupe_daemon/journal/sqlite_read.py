@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 import orjson
 
+from codelupe_daemon.journal import rows
 from codelupe_daemon.journal.base import (
     Counts,
     ExportRow,
@@ -24,11 +25,7 @@ from codelupe_daemon.journal.sqlite_write import Transaction
 from codelupe_daemon.model import (
     Entry,
     LiveContent,
-    Occurrence,
     Op,
-    Place,
-    Reason,
-    Standing,
 )
 
 PAGE = 1000
@@ -43,19 +40,20 @@ def last_id(cx: apsw.Connection) -> int:
 
 def repositories(cx: apsw.Connection, *, due_only: bool) -> list[RepositoryRow]:
     """A visit that ended with its process left its repository due."""
-    rows = query(cx, "repositories", {"due_only": due_only, "now": time.time()})
-    return [_repository(row[:16]) for row in rows if not (due_only and is_held(*row[16:]))]
+    found = query(cx, "repositories", {"due_only": due_only, "now": time.time()})
+    return [rows.repository(row) for row in found if not (due_only and is_held(*row[16:]))]
 
 
 def repository(cx: apsw.Connection, repo_id: int) -> RepositoryRow:
-    return _repository(first(cx, "repository", (repo_id,)))
+    return rows.repository(first(cx, "repository", (repo_id,)))
 
 
 def repositories_since(
     cx: apsw.Connection, changed_at: float, after_id: int, limit: int
 ) -> list[RepositoryRow]:
     return [
-        _repository(row) for row in query(cx, "repositories_since", (changed_at, after_id, limit))
+        rows.repository(row)
+        for row in query(cx, "repositories_since", (changed_at, after_id, limit))
     ]
 
 
@@ -66,15 +64,11 @@ def due(cx: apsw.Connection) -> Iterator[int]:
             yield repo_id
 
 
-def _repository(row: Row) -> RepositoryRow:
-    return RepositoryRow._make((*row[:3], bool(row[3]), *row[4:8], Standing(*row[8:12]), *row[12:]))
-
-
 def known_paths(cx: apsw.Connection, repo_id: int, paths: Sequence[str]) -> dict[str, Known]:
     if not paths:
         return {}
-    rows = query(cx, "known_paths", (repo_id, apsw.carray(tuple(paths))))
-    return {row[0]: _known(row[1:]) for row in rows}
+    found = query(cx, "known_paths", (repo_id, apsw.carray(tuple(paths))))
+    return {row[0]: rows.known(row[1:]) for row in found}
 
 
 def known_oids(
@@ -82,13 +76,8 @@ def known_oids(
 ) -> dict[tuple[bytes, str], Known]:
     if not oids:
         return {}
-    rows = query(cx, "known_oids", (apsw.carray(tuple(oids)), version))
-    return {(row[0], row[1]): _known(row) for row in rows}
-
-
-def _known(row: Sequence[Any]) -> Known:
-    oid, path_class, version, content_hash, reason, *rest = row
-    return Known(oid, path_class, version, content_hash, reason and Reason(reason), *rest)
+    found = query(cx, "known_oids", (apsw.carray(tuple(oids)), version))
+    return {(row[0], row[1]): rows.known(row) for row in found}
 
 
 def entries(cx: apsw.Connection, after_id: int, limit: int) -> list[Entry]:
@@ -99,47 +88,16 @@ def entries(cx: apsw.Connection, after_id: int, limit: int) -> list[Entry]:
         chars += row[4]
         if page and chars > PAGE_CHARS:
             break
-        page.append(_entry(row))
+        page.append(rows.entry(row, unpack))
     return page
 
 
-def _entry(row: Row) -> Entry:
-    return Entry(
-        row[0], Op(row[1]), row[2], unpack(row[3]), row[4], row[5], row[6], _bytes(row[7]),
-        row[8], Place(*row[9:14]), Standing(*row[14:18]), row[18], row[19], row[20],
-    )  # fmt: skip
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return text.encode() if text is not None else None
-
-
 def live(cx: apsw.Connection, name: str, bound: Mapping[str, Any]) -> list[LiveContent]:
-    return [
-        LiveContent(
-            add_id, newest_id, content_hash, unpack(packed), chars, language, quality,
-            signals.encode(), license_id, Place(*place), version, created_at, fingerprint,
-        )
-        for (
-            add_id, newest_id, content_hash, packed, chars, language, quality,
-            signals, license_id, *place, version, created_at, fingerprint,
-        ) in query(cx, name, bound)
-    ]  # fmt: skip
+    return [rows.live(row, unpack) for row in query(cx, name, bound)]
 
 
 def occurrences(cx: apsw.Connection, name: str, bound: Row) -> list[OccurrenceRow]:
-    return [
-        OccurrenceRow(
-            repo_id, repo,
-            Occurrence(
-                path, oid, path_class, language, content_hash, reason and Reason(reason), *rest
-            ),
-            version,
-        )
-        for (
-            repo_id, repo, path, oid, path_class, language, content_hash, reason, *rest, version
-        ) in query(cx, name, bound)
-    ]  # fmt: skip
+    return [rows.occurrence(row) for row in query(cx, name, bound)]
 
 
 def counts(cx: apsw.Connection) -> Counts:
@@ -196,10 +154,10 @@ def _verify_rows(cx: apsw.Connection, checked: dict[str, int]) -> list[str]:
     problems: list[str] = []
     alive: set[bytes] = set()
     after = 0
-    while rows := list(query(cx, "verify_rows", (after, PAGE))):
-        after = rows[-1][0]
-        checked["journal rows"] += len(rows)
-        for row_id, op, content_hash, packed, taken in rows:
+    while page := list(query(cx, "verify_rows", (after, PAGE))):
+        after = page[-1][0]
+        checked["journal rows"] += len(page)
+        for row_id, op, content_hash, packed, taken in page:
             if packed is not None:
                 checked["texts"] += 1
                 problems += _verify_text(row_id, content_hash, packed)
@@ -227,10 +185,10 @@ def _verify_text(row_id: int, content_hash: bytes, packed: bytes) -> Iterator[st
 def _verify_places(cx: apsw.Connection, checked: dict[str, int]) -> Iterator[str]:
     transaction = Transaction(cx)
     after = b""
-    while rows := list(query(cx, "verify_places", (after, PAGE))):
-        after = rows[-1][0]
-        checked["contents"] += len(rows)
-        for content_hash, repo_id, path, newest_repo_id, newest_path, add_op, pending in rows:
+    while page := list(query(cx, "verify_places", (after, PAGE))):
+        after = page[-1][0]
+        checked["contents"] += len(page)
+        for content_hash, repo_id, path, newest_repo_id, newest_path, add_op, pending in page:
             name = content_hash.hex()
             if add_op != Op.ADD or (repo_id, path) != (newest_repo_id, newest_path):
                 yield f"{name}: contents and journal do not agree"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from codelupe_daemon.journal.base import Journal
 from tests.contract.build import Ingest
-from tests.contract.stores import STORES
+from tests.contract.stores import STORES, Places, places
+from tests.servers.fixtures import url_of
 
 
 @pytest.fixture(params=sorted(STORES))
@@ -18,9 +19,26 @@ def store(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def journal(store: str, tmp_path: Path) -> AsyncIterator[Journal]:
+def postgres_place(request: pytest.FixtureRequest) -> str:
+    return url_of(request, "postgres")
+
+
+@pytest.fixture
+def new_place(request: pytest.FixtureRequest, store: str) -> Places:
+    return places(request, store)
+
+
+@pytest.fixture
+def place(new_place: Places) -> Iterator[Path]:
+    """The folder that stands for this test's empty store."""
+    with new_place() as folder:
+        yield folder
+
+
+@pytest.fixture
+async def journal(store: str, place: Path) -> AsyncIterator[Journal]:
     """An open, empty journal; whatever the test did to it, `verify` finds nothing wrong."""
-    opened = STORES[store](tmp_path)
+    opened = STORES[store](place)
     await opened.open(create=True)
     yield opened
     _, problems = await opened.verify()

@@ -20,8 +20,8 @@ A, B, C = (hash_of(text(word)) for word in ("ant", "bee", "cat"))
 
 
 @pytest.fixture
-async def clusters(store: str, journal: Journal, tmp_path: Path) -> AsyncIterator[ClusterStore]:
-    opened = CLUSTERS[store](tmp_path)
+async def clusters(store: str, journal: Journal, place: Path) -> AsyncIterator[ClusterStore]:
+    opened = CLUSTERS[store](place, journal)
     await opened.open()
     yield opened
     await opened.close()

@@ -7,8 +7,6 @@ is then simply the best place of each text. Only visits that did not complete ma
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -24,7 +22,7 @@ from hypothesis.stateful import (
 from codelupe_daemon.model import Op, Reason, Standing, place_key
 from tests.builders import FULL
 from tests.contract.build import DEAD, LEASE_S, Files, Ingest, hash_of, repo, text
-from tests.contract.stores import STORES
+from tests.contract.stores import STORES, Places
 
 EXAMPLES = 1000 if FULL else 40
 TEXTS = [text(word) for word in "abcd"]
@@ -74,12 +72,13 @@ class JournalMachine(RuleBasedStateMachine):
     """Every rule is one thing that ingest or a person does; the model does the same."""
 
     store: str
+    new_place: Places
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.Runner()
-        self.folder = tempfile.TemporaryDirectory()
-        self.journal = STORES[self.store](Path(self.folder.name))
+        self.place = type(self).new_place()
+        self.journal = STORES[self.store](self.place.__enter__())
         self.loop.run(self.journal.open(create=True))
         self.ingest = Ingest(self.journal)
         self.model = Model()
@@ -90,7 +89,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.state_is_right()
         self.loop.run(self.journal.close())
         self.loop.close()
-        self.folder.cleanup()
+        self.place.__exit__(None, None, None)
 
     @rule(name=names, files=listings, standing=standings)
     def complete(self, name: str, files: Files, standing: Standing) -> None:
@@ -187,8 +186,9 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
-def test_random_lives_end_in_the_right_state(store: str) -> None:
-    machine = type(f"Machine_{store}", (JournalMachine,), {"store": store})
+def test_random_lives_end_in_the_right_state(store: str, new_place: Places) -> None:
+    made = {"store": store, "new_place": staticmethod(new_place)}
+    machine = type(f"Machine_{store}", (JournalMachine,), made)
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -110,9 +110,9 @@ async def test_reads_run_beside_each_other_and_beside_a_write(
     assert all(page in (rows[:10], rows) for page in pages)
 
 
-async def test_two_writers_at_once_both_finish(store: str, tmp_path: Path) -> None:
+async def test_two_writers_at_once_both_finish(store: str, place: Path) -> None:
     """Two processes' worth of journals on one store, visits interleaved as they come."""
-    journals = [STORES[store](tmp_path) for _ in range(2)]
+    journals = [STORES[store](place) for _ in range(2)]
     for one in journals:
         await one.open(create=True)
 
@@ -146,9 +146,9 @@ async def write(store: str, folder: Path, number: int) -> None:
 
 @pytest.mark.timeout(600 if FULL else 60)
 async def test_a_polling_reader_sees_every_row_of_eight_writers_once(
-    journal: Journal, store: str, tmp_path: Path
+    journal: Journal, store: str, place: Path
 ) -> None:
-    writers = asyncio.gather(*(write(store, tmp_path, number) for number in range(WRITERS)))
+    writers = asyncio.gather(*(write(store, place, number) for number in range(WRITERS)))
     seen: list[Entry] = []
     polls_with_rows = 0
     while True:

@@ -8,9 +8,14 @@ from importlib.resources import files
 
 def queries(store: str, file: str = "queries.sql") -> dict[str, str]:
     """The statements of `STORE/FILE` by the name in the comment above each."""
-    text = files(__package__).joinpath(store, file).read_text(encoding="utf-8")
+    text = script(store, file)
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], (body.strip() for body in parts[1::2]), strict=True))
+
+
+def script(store: str, file: str) -> str:
+    """The text of a file of SQL."""
+    return files(__package__).joinpath(store, file).read_text(encoding="utf-8")
 
 
 def migrations(store: str) -> list[str]:
