@@ -168,13 +168,14 @@ def _blocked(reason: str) -> str:
 
 
 async def pages(
-    es: AsyncElasticsearch, index: str, *, size: int, source: Sequence[str]
+    es: AsyncElasticsearch, index: str, *, size: int, source: Sequence[str], **asked: Any
 ) -> AsyncIterator[list[dict[str, Any]]]:
     """Every document of an index or alias as it is now, in pages of hits with these fields.
 
-    Take them as they come: after five minutes without a question the server forgets the rest.
-    Raises `Gone`, `Transient` and `Fatal`.
+    `asked`: more of the search, such as `query` and `sort`. Take them as they come: after five
+    minutes without a question the server forgets the rest. Raises `Gone`, `Transient` and `Fatal`.
     """
+    asked = {"sort": [{"_shard_doc": "asc"}], **asked}
     with explained():
         pit = (await es.open_point_in_time(index=index, keep_alive=KEEP_ALIVE))["id"]
     after: list[Any] | None = None
@@ -185,9 +186,9 @@ async def pages(
                     pit={"id": pit, "keep_alive": KEEP_ALIVE},
                     size=size,
                     search_after=after,
-                    sort=[{"_shard_doc": "asc"}],
-                    source={"includes": list(source)},
+                    source={"includes": list(source)} if source else False,
                     track_total_hits=False,
+                    **asked,
                 )
             pit, hits = answer["pit_id"], answer["hits"]["hits"]
             if not hits:
