@@ -254,8 +254,8 @@ class Server:
                 f"{self.location} has schema {version}, this CodeLupe needs {known}:"
                 " run `codelupe migrate`"
             )
-        shape = dict(await self.rows("shape"))
-        made = dict(await self.rows("select name, type from codelupe_shape order by name"))
+        shape: dict[str, str] = dict(await self.rows("shape"))
+        made: dict[str, str] = dict(await self.rows("select name, type from codelupe_shape order by name"))
         changed = [name for name, kind in made.items() if shape.get(name) != kind]
         if changed:
             raise Fatal(

@@ -11,6 +11,7 @@ from codelupe_daemon.journal.base import Journal
 from tests.contract.build import Ingest
 from tests.contract.stores import STORES, Places, places
 from tests.servers.fixtures import url_of
+from tests.servers.postgres import fresh_database
 
 
 @pytest.fixture(params=sorted(STORES))
@@ -18,9 +19,10 @@ def store(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def postgres_place(request: pytest.FixtureRequest) -> str:
-    return url_of(request, "postgres")
+@pytest.fixture(scope="session")
+def contract_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    with fresh_database(url_of(request, "postgres")) as url:
+        yield url
 
 
 @pytest.fixture
