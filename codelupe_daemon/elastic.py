@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -169,7 +169,7 @@ def _blocked(reason: str) -> str:
 
 async def pages(
     es: AsyncElasticsearch, index: str, *, size: int, source: Sequence[str], **asked: Any
-) -> AsyncIterator[list[dict[str, Any]]]:
+) -> AsyncGenerator[list[dict[str, Any]], None]:
     """Every document of an index or alias as it is now, in pages of hits with these fields.
 
     `asked`: more of the search, such as `query` and `sort`. Take them as they come: after five

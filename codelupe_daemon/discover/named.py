@@ -28,7 +28,7 @@ def named(argument: str) -> list[Repo]:
     """
     if argument.startswith("@"):
         return _listed_in(argument[1:])
-    repo = _repo(argument)
+    repo = repo_at(argument)
     if repo.is_local:
         _check_folder(argument)
     return [repo]
@@ -43,10 +43,11 @@ def _listed_in(file_name: str) -> list[Repo]:
     sources = [line for line in lines if line and not line.startswith("#")]
     if any(source.startswith("@") for source in sources):
         raise UsageError(f"{file_name} names another list: lists cannot be nested")
-    return [_repo(source) for source in sources]
+    return [repo_at(source) for source in sources]
 
 
-def _repo(source: str) -> Repo:
+def repo_at(source: str) -> Repo:
+    """What one URL or path names; a path is not looked at. Raises `UsageError`."""
     if not source or _UNPRINTABLE.search(source):
         raise UsageError("a source is a URL or path in UTF-8, without control characters")
     if _URL.match(source):
