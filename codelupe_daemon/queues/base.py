@@ -18,8 +18,10 @@ class Queues(ABC):
     No method raises because a server is away; `state` says so.
     """
 
-    state: str
-    """For people: `database`, `redis`, or why redis is not used now."""
+    @property
+    @abstractmethod
+    def state(self) -> str:
+        """For people: `database`, `redis`, or why redis is not used now."""
 
     @abstractmethod
     async def open(self) -> None:
