@@ -66,12 +66,15 @@ async def rows(encoders: Sequence[Encode], rows: Iterable[Sequence[Any]]) -> Asy
     pieces, size_bytes = [HEADER], 0
     begin = struct.pack("!h", len(encoders))
     for row in rows:
-        piece = begin + b"".join(
-            NULL if value is None else encode(value)
-            for encode, value in zip(encoders, row, strict=True)
-        )
-        pieces.append(piece)
-        size_bytes += len(piece)
+        pieces.append(begin)
+        for encode, value in zip(encoders, row, strict=True):
+            if value is None:
+                pieces.append(NULL)
+            elif encode is blob:  # not joined here: it may be long
+                pieces += (_size(len(value)), value)
+                size_bytes += len(value)
+            else:
+                pieces.append(encode(value))
         if size_bytes > PART_BYTES:
             yield b"".join(pieces)
             pieces, size_bytes = [], 0

@@ -62,7 +62,8 @@ PAGE_CHARS: Final = 16 << 20
 _OCCURRENCE: Final = (
     int8, text, blob, word, word, blob, word, float8, word, int2, word, word, blob, boolean,
 )  # fmt: skip
-_CONTENT: Final = (blob, word, blob, int4, float8, blob, blob, word)
+_CONTENT: Final = (blob, word, boolean, int4, float8, blob, blob, word)
+_TEXT: Final = (blob, blob)
 _VERDICT: Final = (blob, word, blob, word, float8, word, word, int2)
 
 
@@ -176,14 +177,15 @@ class PostgresJournal(Journal):
 
     async def append(self, parts: Sequence[Part]) -> Recorded:
         visits = {part.visit.repo_id: part.visit for part in parts}.values()
+        staged = _staged(
+            (content, part.examiner_version) for part in parts for content in part.contents.values()
+        )
         arguments = {
+            "contents": len({key for part in parts for key in part.contents}),
             "visits": [one for visit in visits for one in _visit(visit)["visits"]],
             "is_first": all(visit.is_first for visit in visits),
         }
-        staged: Staged = {
-            "staged_contents": (_CONTENT, _content_rows(parts)),
-            "staged_occurrences": (_OCCURRENCE, _occurrence_rows(parts)),
-        }
+        staged |= {"staged_occurrences": (_OCCURRENCE, _occurrence_rows(parts))}
         return _recorded(await self.server.call("append", arguments, staged))
 
     async def paths(self, repo_id: int, after: str, limit: int) -> list[str]:
@@ -306,11 +308,10 @@ class PostgresJournal(Journal):
             "version": examiner_version,
             "licenses": {license_id or "": accepts(license_id) for license_id in seen},
         }
-        kept = {content.key: content for one in rejudged for content in one.kept.values()}
-        staged: Staged = {
-            "staged_contents": (_CONTENT, _contents(kept.values(), examiner_version)),
-            "staged_verdicts": (_VERDICT, _verdict_rows(rejudged)),
-        }
+        staged = _staged(
+            (content, examiner_version) for one in rejudged for content in one.kept.values()
+        )
+        staged |= {"staged_verdicts": (_VERDICT, _verdict_rows(rejudged))}
         return _recorded(await self.server.call("rejudge", arguments, staged))
 
     async def mark_due(self, examiner_version: str) -> dict[RepositoryRow, int]:
@@ -384,25 +385,25 @@ def _occurrence_row(part: Part, o: Occurrence) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _content_rows(parts: Sequence[Part]) -> Iterable[tuple[Any, ...]]:
-    """In the order of the hashes; of a content that several parts bring, one that has its text."""
+def _staged(contents: Iterable[tuple[Content, str]]) -> Staged:
+    """Contents and the versions that judged them, in the order of the hashes; of one that comes
+    several times, the one that has its text."""
     found: dict[ContentKey, tuple[Content, str]] = {}
-    for part in parts:
-        for key, content in part.contents.items():
-            if key not in found or content.packed is not None:
-                found[key] = content, part.examiner_version
-    for key in sorted(found):
-        content, version = found[key]
-        yield from _contents([content], version)
+    for content, version in contents:
+        if content.key not in found or content.packed is not None:
+            found[content.key] = content, version
+    texts = {one.content_hash: one.packed for one, _ in found.values() if one.packed is not None}
+    return {
+        "staged_contents": (_CONTENT, [_content_row(*found[key]) for key in sorted(found)]),
+        "staged_texts": (_TEXT, sorted(texts.items())),
+    }
 
 
-def _contents(contents: Iterable[Content], version: str) -> Iterable[tuple[Any, ...]]:
-    for one in contents:
-        quality = round(one.score * 100, 1)
-        yield (
-            one.content_hash, one.language, one.packed, one.chars, quality, one.signals,
-            one.fingerprint, version,
-        )  # fmt: skip
+def _content_row(one: Content, version: str) -> tuple[Any, ...]:
+    return (
+        one.content_hash, one.language, one.packed is not None, one.chars,
+        round(one.score * 100, 1), one.signals, one.fingerprint, version,
+    )  # fmt: skip
 
 
 def _verdict_rows(rejudged: Sequence[Rejudged]) -> Iterable[tuple[Any, ...]]:

@@ -37,7 +37,7 @@ STAGING: Final = script("postgres", "staging.sql")
 Record = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
 Row = tuple[Any, ...]
-Staged = Mapping[str, tuple[Sequence[pgcopy.Encode], Iterable[Sequence[Any]]]]
+Staged = dict[str, tuple[Sequence[pgcopy.Encode], Iterable[Sequence[Any]]]]
 """Temporary table -> the encoders of its columns, and its rows."""
 
 _PASSING: Final = (
@@ -255,7 +255,9 @@ class Server:
                 " run `codelupe migrate`"
             )
         shape: dict[str, str] = dict(await self.rows("shape"))
-        made: dict[str, str] = dict(await self.rows("select name, type from codelupe_shape order by name"))
+        made: dict[str, str] = dict(
+            await self.rows("select name, type from codelupe_shape order by name")
+        )
         changed = [name for name, kind in made.items() if shape.get(name) != kind]
         if changed:
             raise Fatal(

@@ -51,13 +51,9 @@ begin
         select max(j.id) from journal j
         where j.content_hash = d.content_hash and j.op = 'add' and j.content is not null
     )
-    where now_s > 0 and d.op = 'add' and not exists (
-        select from staged_contents s where s.content_hash = d.content_hash
-            and s.language = d.language and s.content is not null
-    );
-    select d.content_hash into missing from decisions d
-    left join staged_contents s on s.content_hash = d.content_hash and s.language = d.language
-    where d.op = 'add' and d.base_id is null and s.content is null limit 1;
+    where now_s > 0 and d.op = 'add' and not d.has_text;
+    select content_hash into missing from decisions
+    where op = 'add' and not has_text and base_id is null limit 1;
     if found then
         raise exception 'text missing' using errcode = 'CL002', detail = encode(missing, 'hex');
     end if;
@@ -90,9 +86,10 @@ begin
                 when v.content_hash is not null then v.examiner_version
                 else m.examiner_version end,
            now_s,
-           case when d.op = 'add' then coalesce(s.content, m.content) end
+           case when d.op = 'add' then coalesce(t.content, m.content) end
     from decisions d
     join repositories r on r.id = d.repo_id
+    left join staged_texts t on t.content_hash = d.content_hash and d.op = 'add'
     left join staged_contents s on s.content_hash = d.content_hash and s.language = d.language
         and d.op <> 'remove'
     left join journal m on m.id = d.base_id and d.op <> 'remove'
@@ -120,34 +117,46 @@ create function codelupe_place_best(now_s bigint) returns void language plpgsql
 set plan_cache_mode = force_custom_plan as $$
 begin
     insert into decisions
-    select b.content_hash,
-           case when c.content_hash is null then 'add'
-                when (c.repo_id, c.path) = (b.repo_id, b.path) then
-                    case when (s.content_hash is not null
-                               and (n.language, n.quality_score, n.signals, n.fingerprint)
-                                   is distinct from
-                                   (b.language, s.quality_score, s.signals, s.fingerprint))
-                              or n.license is distinct from coalesce(b.license, r.license)
-                         then 'revise' end
-                when (coalesce(b.license_rank, r.license_rank), -coalesce(r.stars, -1),
-                      -coalesce(r.forks, -1), -coalesce(r.pushed_at, -1), r.full_name, b.path)
-                     < (coalesce(o.license_rank, l.license_rank), -coalesce(l.stars, -1),
-                        -coalesce(l.forks, -1), -coalesce(l.pushed_at, -1), l.full_name, c.path)
-                     then 'move' end,
-           c.newest_id, b.repo_id, b.path, b."commit", b.oid, coalesce(b.license, r.license),
-           b.language, n.language
+    select b.content_hash, 'add', null, b.repo_id, b.path, b."commit", b.oid,
+           coalesce(b.license, r.license), b.language, coalesce(s.has_text, false)
     from candidates b
     join repositories r on r.id = b.repo_id
     left join staged_contents s on s.content_hash = b.content_hash and s.language = b.language
-    left join contents c on c.content_hash = b.content_hash
-    left join journal n on n.id = c.newest_id
-    left join repositories l on l.id = c.repo_id
+    where now_s > 0 and not exists (
+        select from contents c where c.content_hash = b.content_hash
+    );
+    if (select count(*) from decisions) = (select count(*) from candidates) then
+        return;
+    end if;
+    insert into decisions
+    select b.content_hash,
+           case when is_here and (n.license is distinct from coalesce(b.license, r.license)
+                                  or s.content_hash is not null
+                                  and (n.language, n.quality_score, n.signals, n.fingerprint)
+                                      is distinct from
+                                      (b.language, s.quality_score, s.signals, s.fingerprint))
+                     then 'revise'
+                when not is_here and
+                     (coalesce(b.license_rank, r.license_rank), -coalesce(r.stars, -1),
+                      -coalesce(r.forks, -1), -coalesce(r.pushed_at, -1), r.full_name, b.path)
+                     < (coalesce(o.license_rank, l.license_rank), -coalesce(l.stars, -1),
+                        -coalesce(l.forks, -1), -coalesce(l.pushed_at, -1), l.full_name, c.path)
+                     then 'move' end as op,
+           c.newest_id, b.repo_id, b.path, b."commit", b.oid, coalesce(b.license, r.license),
+           b.language, coalesce(s.has_text, false)
+    from candidates b
+    join repositories r on r.id = b.repo_id
+    join contents c on c.content_hash = b.content_hash
+    cross join lateral (values ((c.repo_id, c.path) = (b.repo_id, b.path))) here (is_here)
+    join journal n on n.id = c.newest_id
+    join repositories l on l.id = c.repo_id
+    left join staged_contents s on s.content_hash = b.content_hash and s.language = b.language
     left join occurrences o on o.repo_id = c.repo_id and o.path = c.path
     where now_s > 0;
     -- What stays at a better place elsewhere stays in the language of that place.
-    update decisions d set language = d.live_language
-    from contents c
-    where d.op is null and c.content_hash = d.content_hash
+    update decisions d set language = n.language
+    from contents c join journal n on n.id = c.newest_id
+    where d.op is null and c.content_hash = d.content_hash and now_s > 0
         and (c.repo_id, c.path) <> (d.repo_id, d.path);
 end $$;
 
@@ -196,14 +205,17 @@ begin
     perform codelupe_place_best(now_s);
     ops := codelupe_write(now_s);
     -- Verdicts in languages that are not those of the texts' best places.
-    insert into verdicts
-    select s.content_hash, s.language, s.quality_score, s.signals, s.fingerprint,
-           s.examiner_version
-    from staged_contents s join decisions d on d.content_hash = s.content_hash
-    where s.language is distinct from d.language
-    on conflict (content_hash, language) do update set
-        quality_score = excluded.quality_score, signals = excluded.signals,
-        fingerprint = excluded.fingerprint, examiner_version = excluded.examiner_version;
+    if exists (select from decisions where op is null)
+        or (arguments ->> 'contents')::bigint > (select count(*) from decisions) then
+        insert into verdicts
+        select s.content_hash, s.language, s.quality_score, s.signals, s.fingerprint,
+               s.examiner_version
+        from staged_contents s join decisions d on d.content_hash = s.content_hash
+        where s.language is distinct from d.language
+        on conflict (content_hash, language) do update set
+            quality_score = excluded.quality_score, signals = excluded.signals,
+            fingerprint = excluded.fingerprint, examiner_version = excluded.examiner_version;
+    end if;
     insert into occurrences
     select repo_id, path, oid, path_class, language, content_hash, reason, measured, license,
            license_rank, own_license, examiner_version
@@ -565,7 +577,7 @@ end $$;
 -- The one way in. What decides about contents takes the lock first, and tells those who wait
 -- that the journal has grown.
 create function codelupe_call(call_id bigint, name text, arguments jsonb) returns void
-language plpgsql set lock_timeout = '60s' as $$
+language plpgsql set lock_timeout = '60s' set work_mem = '64MB' as $$
 declare
     now_s bigint;
     before bigint;

@@ -8,10 +8,13 @@ create temporary table if not exists staged_occurrences (
     is_passing boolean
 ) on commit delete rows;
 create temporary table if not exists staged_contents (
-    content_hash bytea, language text, content text compression lz4, content_chars integer,
+    content_hash bytea, language text, has_text boolean, content_chars integer,
     quality_score double precision, signals text, fingerprint bytea, examiner_version text,
     primary key (content_hash, language)
 ) on commit delete rows;
+create temporary table if not exists staged_texts (
+    content_hash bytea, content text compression lz4
+) with (toast_tuple_target = 8160) on commit delete rows;
 create temporary table if not exists staged_verdicts (
     content_hash bytea, path_class text, new_hash bytea, reason text, measured double precision,
     language text, license text, license_rank smallint, primary key (content_hash, path_class)
@@ -23,7 +26,7 @@ create temporary table if not exists candidates (
 create temporary table if not exists decisions (
     content_hash bytea primary key, op text, base_id bigint, repo_id bigint,
     path text collate "C", "commit" bytea, oid bytea, license text, language text,
-    live_language text
+    has_text boolean
 ) on commit delete rows;
 create temporary table if not exists places (
     repo_id bigint, path text collate "C", content_hash bytea, path_class text, oid bytea,
