@@ -6,10 +6,12 @@ What is slow to import is imported by the command that needs it, so that `--help
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
+import inspect
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -30,9 +32,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Store = Annotated[
-    str | None, typer.Option("--store", metavar="FILE", help="The store: a path or sqlite:///FILE.")
-]
+Servers = dict[str, str | None]
+"""What of --store, --redis, --elasticsearch and --mongo was given."""
+SERVERS: dict[str, Any] = {
+    "store": typer.Option(
+        metavar="STORE", help="The store: a path, sqlite:///FILE or postgresql://HOST/DATABASE."
+    ),
+    "redis": typer.Option(metavar="URL", help="redis://HOST/NUMBER."),
+    "elasticsearch": typer.Option(metavar="URL", help="http://HOST:9200."),
+    "mongo": typer.Option(metavar="URL", help="mongodb://HOST/DATABASE."),
+}
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; text for people goes to stderr.")]
 KeepOrSkip = Literal["keep", "skip"]
 MinQuality = Annotated[
@@ -40,13 +49,35 @@ MinQuality = Annotated[
 ]
 
 
+def opens_a_store(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options that name servers; it gets them as its parameter `servers`."""
+
+    @functools.wraps(command)
+    def called(**given: Any) -> None:
+        servers = {name: given.pop(name) for name in SERVERS}
+        command(servers=servers, **given)
+
+    own = inspect.signature(command, eval_str=True)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        one.replace(kind=kind) for name, one in own.parameters.items() if name != "servers"
+    ]
+    parameters += [
+        inspect.Parameter(name, kind, default=None, annotation=Annotated[str | None, option])
+        for name, option in SERVERS.items()
+    ]
+    called.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
+    return called
+
+
 @app.command()
+@opens_a_store
 def ingest(
+    servers: Servers,
     sources: Annotated[
         list[str] | None,
         typer.Argument(metavar="SOURCE", help="Git URLs, local clones, folders, @FILE."),
     ] = None,
-    store: Store = None,
     json: Json = False,
     due: Annotated[bool, typer.Option("--due", help="Also visit whatever is due.")] = False,
     no_consumers: Annotated[
@@ -64,7 +95,7 @@ def ingest(
 
     if not sources and not due:
         raise UsageError("name at least one SOURCE, or give --due")
-    settings, tally = _settings(store, licenses=licenses), Tally()
+    settings, tally = _settings(servers, licenses=licenses), Tally()
 
     async def work() -> bool:
         async with progress.shown(tally):
@@ -83,21 +114,47 @@ def ingest(
 
 
 @app.command()
-def status(store: Store = None, json: Json = False) -> None:
+@opens_a_store
+def daemon(
+    servers: Servers,
+    json: Json = False,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="End when nothing is due and all have caught up.")
+    ] = False,
+    no_consumers: Annotated[
+        bool, typer.Option("--no-consumers", help="Only visit; other daemons run the consumers.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Tell only what is wrong.")] = False,
+) -> None:
+    """Visit whatever is due, until it is stopped; several daemons share the work."""
+    from codelupe_daemon.app.daemon import daemon as run_daemon
+    from codelupe_daemon.observe.events import Events
+
+    settings, events = _settings(servers), Events(is_quiet=quiet)
+    work = run_daemon(settings, events, consumers=not no_consumers, until_idle=until_idle)
+    result = _wait_for(work)
+    if json:
+        _print_json(result)
+
+
+@app.command()
+@opens_a_store
+def status(servers: Servers, json: Json = False) -> None:
     """What the store holds, and how far each consumer is."""
     from codelupe_daemon.app import look
     from codelupe_daemon.observe import report
 
-    result = _wait_for(look.status(_settings(store)))
+    result = _wait_for(look.status(_settings(servers)))
     _print_json(result) if json else report.status(report.console(), result)
 
 
 @app.command()
+@opens_a_store
 def search(
+    servers: Servers,
     query: Annotated[
         str, typer.Argument(metavar="QUERY", help='Words, "phrases", language:, repo:, path:.')
     ],
-    store: Store = None,
     json: Json = False,
     language: Annotated[str | None, typer.Option(help="Only this language.")] = None,
     repo: Annotated[str | None, typer.Option(help="Only this repository.")] = None,
@@ -110,25 +167,26 @@ def search(
     from codelupe_daemon.observe import report
 
     results, words = _wait_for(
-        find.search(_settings(store), query, language, repo, path, min_quality, limit)
+        find.search(_settings(servers), query, language, repo, path, min_quality, limit)
     )
     _print_json(results) if json else report.found(report.console(), results, words)
 
 
 @app.command()
+@opens_a_store
 def why(
+    servers: Servers,
     targets: Annotated[
         list[str],
         typer.Argument(metavar="SOURCE/PATH", help="Files, as listed or as typed for cat."),
     ],
-    store: Store = None,
     json: Json = False,
 ) -> None:
     """By which rule a listed file was kept or left out, and with which measurement."""
     from codelupe_daemon.app import look
     from codelupe_daemon.observe import report
 
-    settings = _settings(store)
+    settings = _settings(servers)
     for target in targets:
         result = _wait_for(look.why(settings, target))
         _print_json(result) if json else report.verdict(report.console(), result)
@@ -152,7 +210,7 @@ def examine(
     has_folder = any(map(os.path.isdir, paths))
     show = report.verdict_line if has_folder else report.verdict
     with progress.counting("files") as seen:
-        for verdict in judge.examine(_settings(None), paths):
+        for verdict in judge.examine(_settings({}), paths):
             counted.count(verdict)
             _print_json(verdict) if json else show(out, verdict)
             seen(counted.files)
@@ -163,16 +221,17 @@ def examine(
 
 
 @app.command()
+@opens_a_store
 def show(
+    servers: Servers,
     id_: Annotated[str, typer.Argument(metavar="ID", help="A content hash or its beginning.")],
-    store: Store = None,
     json: Json = False,
 ) -> None:
     """Print a recorded text and where it stands."""
     from codelupe_daemon.app import look
     from codelupe_daemon.observe import report
 
-    result = _wait_for(look.show(_settings(store), id_))
+    result = _wait_for(look.show(_settings(servers), id_))
     if json:
         _print_json(result)
     else:
@@ -180,8 +239,9 @@ def show(
 
 
 @app.command()
+@opens_a_store
 def export(
-    store: Store = None,
+    servers: Servers,
     json: Json = False,
     format_: Annotated[
         Literal["jsonl", "parquet"], typer.Option("--format", help="How rows are written.")
@@ -207,7 +267,7 @@ def export(
     from codelupe_daemon.app import keep
     from codelupe_daemon.consume.export import Choice, Options
 
-    settings = _settings(store)
+    settings = _settings(servers)
     if update:
         result = _wait_for(keep.update_export(settings, output))
     else:
@@ -223,30 +283,52 @@ def export(
 
 
 @app.command()
+@opens_a_store
 def replay(
+    servers: Servers,
     consumer: Annotated[
-        str, typer.Argument(metavar="CONSUMER", help="Which derived store: search.")
+        str, typer.Argument(metavar="CONSUMER", help="Which derived store: see `codelupe status`.")
     ],
-    store: Store = None,
     json: Json = False,
 ) -> None:
     """Make a derived store again from the journal."""
     from codelupe_daemon.app import keep
     from codelupe_daemon.observe import report
 
-    result = _wait_for(keep.replay(_settings(store), consumer))
+    result = _wait_for(keep.replay(_settings(servers), consumer))
     _print_json(result) if json else report.replayed(report.console(), result)
 
 
+@app.command("dead-letters")
+@opens_a_store
+def dead_letters(
+    servers: Servers,
+    consumer: Annotated[
+        str | None, typer.Argument(metavar="CONSUMER", help="Only those of this derived store.")
+    ] = None,
+    json: Json = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try to take them again.")] = False,
+) -> None:
+    """Journal rows that a derived store could not take, and why."""
+    from codelupe_daemon.app import letters
+    from codelupe_daemon.observe import report
+
+    left = _wait_for(letters.dead_letters(_settings(servers), consumer, retry=retry))
+    _print_json(left) if json else report.letters(report.console(), left)
+    if retry and left:
+        raise typer.Exit(1)
+
+
 @app.command()
+@opens_a_store
 def forget(
+    servers: Servers,
     target: Annotated[
         str | None, typer.Argument(metavar="REPO[/PATH]", help="A repository, a file, a pattern.")
     ] = None,
     content: Annotated[
         str | None, typer.Option(metavar="ID", help="The text with this hash, wherever it stands.")
     ] = None,
-    store: Store = None,
     json: Json = False,
 ) -> None:
     """Take down a repository, paths or a text, for good."""
@@ -255,18 +337,19 @@ def forget(
 
     if (target is None) == (content is None):
         raise UsageError("give either REPO[/PATH] or --content ID")
-    result = _wait_for(keep.forget(_settings(store), target, content))
+    result = _wait_for(keep.forget(_settings(servers), target, content))
     _print_json(result) if json else report.forgotten(report.console(), result)
 
 
 @app.command()
-def reexamine(store: Store = None, json: Json = False) -> None:
+@opens_a_store
+def reexamine(servers: Servers, json: Json = False) -> None:
     """Judge again what an older examiner or other settings judged."""
     from codelupe_daemon.app.ingest import reexamine as run_reexamine
     from codelupe_daemon.observe import progress, report
     from codelupe_daemon.tally import Tally
 
-    settings, tally = _settings(store), Tally()
+    settings, tally = _settings(servers), Tally()
 
     async def work() -> dict[str, int]:
         async with progress.shown(tally):
@@ -281,12 +364,19 @@ def reexamine(store: Store = None, json: Json = False) -> None:
 
 
 @app.command()
-def verify(store: Store = None, json: Json = False) -> None:
+@opens_a_store
+def verify(
+    servers: Servers,
+    json: Json = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also compare what every derived store holds.")
+    ] = False,
+) -> None:
     """Check the store: hashes, places, occurrences, watermarks."""
     from codelupe_daemon.app import look
     from codelupe_daemon.observe import report
 
-    result = _wait_for(look.verify(_settings(store)))
+    result = _wait_for(look.verify(_settings(servers), deep=deep))
     _print_json(result) if json else report.verified(report.console(), result)
     if not result["ok"]:
         raise typer.Exit(1)
@@ -337,10 +427,10 @@ def _message(error: CodeLupeError) -> str:
     return error.reason if isinstance(error, Rejected) else str(error)
 
 
-def _settings(store: str | None, **options: Any) -> Settings:
+def _settings(servers: Servers, **options: Any) -> Settings:
     from codelupe_daemon import config
 
-    return config.load(store=store, **options)
+    return config.load(**servers, **options)
 
 
 def _wait_for(work: Coroutine[Any, Any, T]) -> T:

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import xxhash
@@ -26,7 +35,7 @@ from codelupe_daemon.examine import Examined, Examiner, Surroundings, Within
 from codelupe_daemon.examine.surroundings import FILES, MAX_BYTES, MAX_FILES, is_surrounding
 from codelupe_daemon.fetch import Blobs, Tree
 from codelupe_daemon.frontier import Frontier
-from codelupe_daemon.journal.base import Journal
+from codelupe_daemon.journal.base import Journal, RepositoryRow
 from codelupe_daemon.model import (
     PASSING_REASONS,
     Content,
@@ -40,14 +49,13 @@ from codelupe_daemon.model import (
     Visit,
     Wanted,
 )
-from codelupe_daemon.plan import inherit, licensed, plan_page
+from codelupe_daemon.plan import Plan, inherit, licensed, plan_page
+from codelupe_daemon.queues.base import Queues
+from codelupe_daemon.recorder import JOURNAL_PATIENCE_S, Recorder, Sending
 from codelupe_daemon.retry import retried
 from codelupe_daemon.tally import Tally
 
 T = TypeVar("T")
-RECORD_WAIT_S = 0.02
-RECORD_BYTES = 32 << 20
-RECORD_PATIENCE_S = 600.0  # another process may be vacuuming the store
 RETIRE_PAGE = 2000
 
 
@@ -75,13 +83,16 @@ class PipelineLimits:
     """How long a source that fails is tried again."""
     attempts: int = 3
     """Visits that may end with the process before the repository is examined in a child."""
+    retry_s: float = 3600.0
+    """When a repository is due again whose visit failed or was incomplete."""
+    revisit_s: float = 7 * 86400.0
+    """When one is due again whose visit was complete."""
 
 
 @dataclass(slots=True)
-class _InVisit:
-    """A visit under way: how much of it is still on its way to the journal."""
+class _InVisit(Sending):
+    """A visit under way."""
 
-    visit: Visit
     commit: bytes | None = None
     within: Within | None = None
     """None until a file is listed."""
@@ -89,10 +100,7 @@ class _InVisit:
     path_hashes: array[int] = field(default_factory=lambda: array("Q"))
     gone: list[str] = field(default_factory=list)
     files_sent: int = 0
-    on_the_way: int = 0
     passing: int = 0
-    error: Rejected | None = None
-    drained: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class _Chunk(NamedTuple):
@@ -104,19 +112,8 @@ class _Chunk(NamedTuple):
     blobs: Blobs
 
 
-class _Piece(NamedTuple):
-    """A part that is ready to be recorded."""
-
-    of: _InVisit
-    part: Part
-
-
 def _path_hash(path: str) -> int:
     return xxhash.xxh3_64_intdigest(path.encode())
-
-
-def _size_bytes(piece: _Piece) -> int:
-    return sum(len(content.packed or b"") for content in piece.part.contents.values())
 
 
 def _slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -137,9 +134,14 @@ class Incomplete(Rejected):
         super().__init__(f"incomplete: {files} files could not be read, see `codelupe why`")
 
 
-def _state_after(rejected: Rejected) -> str:
-    match rejected:
-        case Interrupted():
+def as_repo(row: RepositoryRow) -> Repo:
+    """A repository as the journal knows it, to be visited again."""
+    return Repo(row.full_name, row.location, row.standing, is_local=row.is_local)
+
+
+def _state_after(failure: Rejected | Transient) -> str:
+    match failure:
+        case Interrupted() | Transient():  # nothing is wrong with the source
             return "due"
         case Incomplete():
             return "incomplete"
@@ -148,12 +150,13 @@ def _state_after(rejected: Rejected) -> str:
 
 
 class Pipeline:
-    """One run over a list of repositories."""
+    """One run over repositories: those of a list, or whatever is due."""
 
     def __init__(
         self,
         journal: Journal,
         frontier: Frontier,
+        queues: Queues,
         open_tree: Callable[[Repo], AbstractContextManager[Tree]],
         examiner: Examiner,
         quarantined: Judges,
@@ -162,6 +165,7 @@ class Pipeline:
     ) -> None:
         self._journal = journal
         self._frontier = frontier
+        self._queues = queues
         self._open_tree = open_tree
         self._examiner = examiner
         self._quarantined = quarantined
@@ -170,53 +174,110 @@ class Pipeline:
         cores = os.cpu_count() or 1
         self._fetching = ThreadPoolExecutor(limits.repo_workers, "fetch")
         self._examining = ThreadPoolExecutor(min(limits.file_workers, cores), "examine")
-        self._to_visit: asyncio.Queue[Repo] = asyncio.Queue()
         self._to_examine: asyncio.Queue[_Chunk | None] = asyncio.Queue(cores)
-        self._to_record: asyncio.Queue[_Piece | None] = asyncio.Queue(cores * 2)
-        self._on_the_way = 0
-        self._is_stopping = False
+        self._recorder = Recorder(
+            journal, queues, tally, rows=limits.record_rows, queued=cores * 2,
+            on_recorded=lambda: self.on_recorded(),  # noqa: PLW0108 - it is set later
+            is_stopping=self.is_stopping,
+        )  # fmt: skip
+        self._visiting = 0
+        self._stopped = asyncio.Event()
         self.on_recorded: Callable[[], None] = lambda: None
         """Called after every append: the journal may have grown."""
 
     def stop(self) -> None:
         """Read nothing more; what was read is examined and recorded."""
-        self._is_stopping = True
+        self._stopped.set()
+
+    def is_stopping(self) -> bool:
+        return self._stopped.is_set()
 
     async def run(self, repos: Sequence[Repo]) -> None:
         """Visit every repository once. Failures of a source end up in the tally."""
-        for repo in {repo.full_name: repo for repo in repos}.values():
-            self._to_visit.put_nowait(repo)
+        await self._flow(self._named({repo.full_name: repo for repo in repos}.values()))
+
+    async def serve(
+        self,
+        next_due: Callable[[], Awaitable[tuple[RepositoryRow, Visit] | None]],
+        is_over: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """Visit whatever is due, until `stop`. While the journal is away this waits for it.
+
+        `next_due` claims it, and waits a moment for it; while nothing is visited and nothing
+        is due, `is_over` is asked whether to end.
+        """
+        self._recorder.patience_s = math.inf
+        await self._flow(self._due(next_due, is_over))
+
+    async def _flow(self, visits: AsyncIterator[Coroutine[Any, Any, None]]) -> None:
+        """Make these visits, `repo_workers` of them at once; each is asked for when one is free."""
         async with asyncio.TaskGroup() as stages:
-            recorder = stages.create_task(self._record())
+            recorder = stages.create_task(self._recorder.run())
             judges = [stages.create_task(self._examine()) for _ in range(self._limits.file_workers)]
-            async with asyncio.TaskGroup() as visits:
-                for _ in range(self._limits.repo_workers):
-                    visits.create_task(self._visit_all())
+            await self._make(visits)
             for _ in judges:
                 await self._to_examine.put(None)
             await asyncio.gather(*judges)
-            await self._to_record.put(None)
+            await self._recorder.end()
             await recorder
+
+    async def _make(self, visits: AsyncIterator[Coroutine[Any, Any, None]]) -> None:
+        free = asyncio.Semaphore(self._limits.repo_workers)
+        async with asyncio.TaskGroup() as visiting:
+            while not self.is_stopping():
+                await free.acquire()
+                visit = await anext(visits, None)
+                if visit is None:
+                    break
+                self._visiting += 1
+                visiting.create_task(visit).add_done_callback(lambda _: free.release())
 
     # -- a repository ---------------------------------------------------------------------------
 
-    async def _visit_all(self) -> None:
-        while not self._to_visit.empty() and not self._is_stopping:
-            repo = self._to_visit.get_nowait()
-            try:
-                await self._visit(repo)
-            except Interrupted:
+    async def _named(self, repos: Iterable[Repo]) -> AsyncIterator[Coroutine[Any, Any, None]]:
+        for repo in repos:
+            if self.is_stopping():
                 return
-            except Rejected as rejected:
-                self._tally.source_failed(repo.full_name, rejected.reason)
-            else:
-                self._tally.source_done(repo.full_name)
+            yield self._told(repo, partial(self._visit_named, repo))
 
-    async def _visit(self, repo: Repo) -> None:
-        visit = await self._frontier.claim(repo, self._tally.waiting_for, lambda: self._is_stopping)
+    async def _due(
+        self,
+        next_due: Callable[[], Awaitable[tuple[RepositoryRow, Visit] | None]],
+        is_over: Callable[[], Awaitable[bool]],
+    ) -> AsyncIterator[Coroutine[Any, Any, None]]:
+        while not self.is_stopping():
+            try:
+                claimed = await self._ask(next_due, math.inf)
+                if claimed is None and not self._visiting and await is_over():
+                    return
+            except Transient:
+                continue
+            if claimed is not None:
+                row, visit = claimed
+                repo = as_repo(row)
+                yield self._told(repo, partial(self._visit, repo, visit))
+
+    async def _told(self, repo: Repo, visit: Callable[[], Awaitable[None]]) -> None:
+        """Make a visit; how it ended is in the tally."""
+        try:
+            await visit()
+        except Interrupted:
+            pass
+        except (Rejected, Transient) as failure:
+            self._tally.source_failed(repo.full_name, str(failure))
+        else:
+            self._tally.source_done(repo.full_name)
+        finally:
+            self._visiting -= 1
+
+    async def _visit_named(self, repo: Repo) -> None:
+        visit = await self._frontier.claim(repo, self._tally.waiting_for, self.is_stopping)
         if visit is None:
             raise Interrupted
         self._tally.waits_no_more(repo.full_name)
+        await self._visit(repo, visit)
+
+    async def _visit(self, repo: Repo, visit: Visit) -> None:
         state = _InVisit(visit)
         async with self._frontier.held(visit):
             try:
@@ -224,23 +285,32 @@ class Pipeline:
                     state.commit = tree.commit
                     await self._read(state, tree)
                 await self._finish(state, repo)
-            except StaleVisit:
-                raise
-            except Rejected as rejected:
+            except (Rejected, Transient) as failure:
                 await self._drained(state)  # what was read is kept, so it need not be read again
-                await self._journal.release(visit, _state_after(rejected), rejected.reason)
-                await self._count(state)
+                await self._give_up(state, failure)
                 raise
-        await self._count(state)
+        await self._ended(state, is_done=True)
 
-    async def _count(self, state: _InVisit) -> None:
+    async def _give_up(self, state: _InVisit, failure: Rejected | Transient) -> None:
+        await self._queues.recorded(state.unrecorded)
+        if isinstance(failure, StaleVisit):
+            return  # it is another's
+        end = (state.visit, _state_after(failure), str(failure))
+        await self._ask(lambda: self._journal.release(*end, due_in_s=self._limits.retry_s))
+        await self._ended(state, is_done=False)
+
+    async def _ended(self, state: _InVisit, *, is_done: bool) -> None:
         """Into the summary goes what is recorded, not what was on its way."""
-        counts = await self._journal.reason_counts(state.visit.repo_id)
-        self._tally.visited(counts, state.files_sent)
+        visit = state.visit
+        await self._queues.visited(visit.repo_id, is_done=is_done)
+        counts = await self._ask(lambda: self._journal.reason_counts(visit.repo_id))
+        self._tally.visited(visit.full_name, counts, state.files_sent)
 
     @contextlib.asynccontextmanager
     async def _opened(self, repo: Repo) -> AsyncIterator[Tree]:
         """The source's tree. A network that fails for longer than `patience_s` rejects it."""
+        if self.is_stopping():
+            raise Interrupted
 
         async def open_once() -> tuple[AbstractContextManager[Tree], Tree]:
             opened = self._open_tree(repo)
@@ -248,11 +318,9 @@ class Pipeline:
 
         with self._tally.timed("fetch"):
             try:
-                opened, tree = await retried(
-                    open_once, self._limits.patience_s, lambda: self._is_stopping
-                )
+                opened, tree = await retried(open_once, self._limits.patience_s, self.is_stopping)
             except Transient as error:
-                raise (Interrupted() if self._is_stopping else Rejected(str(error))) from error
+                raise (Interrupted() if self.is_stopping() else Rejected(str(error))) from error
         try:
             yield tree
         finally:
@@ -319,42 +387,52 @@ class Pipeline:
     async def _sort_out(self, state: _InVisit, within: Within, page: list[Listed]) -> list[Wanted]:
         """Send on what needs no reading; what does is returned."""
         paths = [listed.path for listed in page]
-        version = self._examiner.version
+        repo_id, version = state.visit.repo_id, self._examiner.version
         with self._tally.timed("plan"):
             known = {}
             if not state.visit.is_first:
-                known = await self._journal.known_paths(state.visit.repo_id, paths)
+                known = await self._ask(lambda: self._journal.known_paths(repo_id, paths))
             plan = await self._fetch(lambda: plan_page(page, known, within, version))
             oids = [oid for oid, _ in plan.wanted]
-            plan = inherit(plan, await self._journal.known_oids(oids, version), within)
+            verdicts = await self._ask(lambda: self._journal.known_oids(oids, version))
+            plan = inherit(plan, verdicts, within)
         self._tally.files_found += len(page)
+        await self._tell_listed(state, plan)
         await self._send_decided(state, plan.decided)
         return list(plan.wanted.values())
 
+    async def _tell_listed(self, state: _InVisit, plan: Plan) -> None:
+        paths = [decided.path for decided in plan.decided]
+        for wanted in plan.wanted.values():
+            paths += wanted.paths
+        state.unrecorded += len(paths)
+        await self._queues.listed(state.visit.full_name, paths)
+
     async def _send_decided(self, state: _InVisit, decided: Sequence[Occurrence]) -> None:
         for piece in _slices(decided, self._limits.record_rows):
-            self._left(state)
+            self._recorder.expect(state)
             await self._send(state, self._part(state, piece, {}))
 
     async def _read_chunk(self, state: _InVisit, tree: Tree, chunk: list[Wanted]) -> None:
         assert state.within is not None
         async for wanted, blobs in self._each("read", tree.read(chunk)):
-            if self._is_stopping:
+            if self.is_stopping():
                 raise Interrupted
             if state.error is not None:
                 raise state.error
-            self._left(state)
+            self._recorder.expect(state)
             await self._to_examine.put(_Chunk(state, state.within, wanted, blobs))
 
     async def _finish(self, state: _InVisit, repo: Repo) -> None:
         visit = state.visit
         if state.passing:
             raise Incomplete(state.passing)
+        ended = (visit, state.commit, self._standing(state, repo), self._examiner.version)
         with self._tally.timed("finish"):
             await self._retire_gone(state)
             self._tally.recorded(
-                await self._journal.finish(
-                    visit, state.commit, self._standing(state, repo), self._examiner.version
+                await self._ask(
+                    lambda: self._journal.finish(*ended, due_in_s=self._limits.revisit_s)
                 )
             )
         self.on_recorded()
@@ -365,19 +443,23 @@ class Pipeline:
         return replace(repo.standing, license=repo.standing.license or root)
 
     async def _retire_gone(self, state: _InVisit) -> None:
-        visit, after = state.visit, ""
+        repo_id, after = state.visit.repo_id, ""
         for paths in _slices(state.gone, RETIRE_PAGE):
-            await self._journal.retire(visit, paths)
-        if not state.is_listed_whole or visit.is_first:
+            await self._retire(state, paths)
+        if not state.is_listed_whole or state.visit.is_first:
             return
         listed = np.unique(np.frombuffer(state.path_hashes, np.uint64))
-        if sum((await self._journal.reason_counts(visit.repo_id)).values()) == len(listed):
+        counts = await self._ask(lambda: self._journal.reason_counts(repo_id))
+        if sum(counts.values()) == len(listed):
             return  # every listed path has an occurrence by now, so no other has
-        while paths := await self._journal.paths(visit.repo_id, after, RETIRE_PAGE):
-            after = paths[-1]
-            hashes = np.array([_path_hash(path) for path in paths], np.uint64)
+        while page := await self._ask(partial(self._journal.paths, repo_id, after, RETIRE_PAGE)):
+            after = page[-1]
+            hashes = np.array([_path_hash(path) for path in page], np.uint64)
             gone = np.flatnonzero(~np.isin(hashes, listed)).tolist()
-            await self._journal.retire(visit, [paths[i] for i in gone])
+            await self._retire(state, [page[i] for i in gone])
+
+    async def _retire(self, state: _InVisit, paths: Sequence[str]) -> None:
+        await self._ask(lambda: self._journal.retire(state.visit, paths))
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -395,7 +477,7 @@ class Pipeline:
         state.files_sent += len(part.occurrences)
         state.passing += sum(o.reason in PASSING_REASONS for o in part.occurrences)
         self._tally.files_judged += len(part.occurrences)
-        await self._to_record.put(_Piece(state, part))
+        await self._recorder.put(state, part)
 
     def _judge(self, chunk: _Chunk) -> Part:
         """On a thread: the verdicts, spread over all places that asked for them."""
@@ -433,59 +515,12 @@ class Pipeline:
     ) -> Part:
         return Part(state.visit, state.commit, self._examiner.version, occurrences, contents)
 
-    def _left(self, state: _InVisit) -> None:
-        state.on_the_way += 1
-        self._on_the_way += 1
-        state.drained.clear()
-
-    def _arrived(self, state: _InVisit) -> None:
-        state.on_the_way -= 1
-        self._on_the_way -= 1
-        if not state.on_the_way:
-            state.drained.set()
-
-    # -- the journal ----------------------------------------------------------------------------
-
-    async def _record(self) -> None:
-        while (piece := await self._to_record.get()) is not None:
-            pieces, is_last = await self._gather(piece)
-            await self._append(pieces)
-            self.on_recorded()
-            if is_last:
-                return
-
-    async def _gather(self, piece: _Piece) -> tuple[list[_Piece], bool]:
-        """Pieces for one append: enough rows to be worth it, unless nothing more comes."""
-        pieces, rows, size_bytes = [piece], len(piece.part.occurrences), _size_bytes(piece)
-        while rows < self._limits.record_rows and size_bytes < RECORD_BYTES:
-            if len(pieces) == self._on_the_way:
-                break
-            try:
-                more = await asyncio.wait_for(self._to_record.get(), RECORD_WAIT_S)
-            except TimeoutError:
-                break
-            if more is None:
-                return pieces, True
-            pieces.append(more)
-            rows += len(more.part.occurrences)
-            size_bytes += _size_bytes(more)
-        return pieces, False
-
-    async def _append(self, pieces: Sequence[_Piece]) -> None:
-        try:
-            with self._tally.timed("record"):
-                parts = [piece.part for piece in pieces]
-                self._tally.recorded(
-                    await retried(lambda: self._journal.append(parts), RECORD_PATIENCE_S)
-                )
-        except StaleVisit as stale:
-            if len(pieces) > 1:
-                for piece in pieces:
-                    await self._append([piece])
-                return
-            pieces[0].of.error = stale
-        for piece in pieces:
-            self._arrived(piece.of)
+    async def _ask(
+        self, work: Callable[[], Awaitable[T]], patience_s: float = JOURNAL_PATIENCE_S
+    ) -> T:
+        """What the journal answers; while it is away, tried again."""
+        told = self._tally.journal_away
+        return await retried(work, patience_s, self.is_stopping, told)
 
     # -- threads --------------------------------------------------------------------------------
 

@@ -19,14 +19,23 @@ async def retried(
     work: Callable[[], Awaitable[T]],
     patience_s: float,
     is_stopping: Callable[[], bool] = lambda: False,
+    told: Callable[[Transient | None], None] = lambda _: None,
 ) -> T:
-    """Do it until it succeeds; `Transient` goes through once the patience is at its end."""
-    delay_s, until = FIRST_S, time.monotonic() + patience_s
+    """Do it until it succeeds; `Transient` goes through once the patience is at its end.
+
+    `told` hears of every failure that is tried again, and None once it succeeds after any.
+    """
+    delay_s, until, has_failed = FIRST_S, time.monotonic() + patience_s, False
     while True:
         try:
-            return await work()
-        except Transient:
+            result = await work()
+            if has_failed:
+                told(None)
+            return result
+        except Transient as error:
             if is_stopping() or time.monotonic() + delay_s > until:
                 raise
+            has_failed = True
+            told(error)
         await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
         delay_s = min(2 * delay_s, MAX_S)

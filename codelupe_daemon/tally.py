@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from codelupe_daemon.errors import Transient
 from codelupe_daemon.model import Op, Reason, Recorded
 
 
@@ -31,6 +32,8 @@ class Tally:
     stages: dict[str, float] = field(default_factory=dict)
     waiting: str | None = None
     """A repository that another process visits, and that is waited for."""
+    away: str | None = None
+    """Why the journal does not answer."""
     started: float | None = None
 
     def start(self) -> None:
@@ -49,6 +52,10 @@ class Tally:
         finally:
             self.stages[stage] = self.stages.get(stage, 0.0) + time.monotonic() - started
 
+    def journal_away(self, error: Transient | None) -> None:
+        """The journal does not answer and is asked again; None: it answers."""
+        self.away = str(error) if error else None
+
     def source_done(self, full_name: str) -> None:
         self.done.append(full_name)
 
@@ -62,7 +69,12 @@ class Tally:
         if self.waiting == full_name:
             self.waiting = None
 
-    def visited(self, counts: Mapping[Reason | None, int], files_sent: int) -> None:
+    def visited(
+        self,
+        full_name: str,  # noqa: ARG002 - for who tells of each visit
+        counts: Mapping[Reason | None, int],
+        files_sent: int,
+    ) -> None:
         """Count a repository as it is recorded now; `files_sent` of its files were judged anew."""
         listed = sum(counts.values())
         self.files_listed += listed

@@ -21,6 +21,7 @@ from codelupe_daemon.journal.sqlite import SqliteJournal
 from codelupe_daemon.model import Op, Part, Reason, Recorded, Repo
 from codelupe_daemon.pipeline import Pipeline, PipelineLimits
 from codelupe_daemon.quarantine import QuarantinedExaminer
+from codelupe_daemon.queues.base import DatabaseQueues
 from codelupe_daemon.tally import Tally
 from tests import builders
 from tests.builders import LENIENT
@@ -51,7 +52,10 @@ class World:
         frontier = Frontier(self.journal, this_process(), lease_s=60, wait_s=5)
         quarantined = QuarantinedExaminer(settings, pack, 60)
         examiner = Examiner(settings, pack)
-        return Pipeline(self.journal, frontier, opener, examiner, quarantined, limits, tally)
+        queues = DatabaseQueues(self.journal)
+        return Pipeline(
+            self.journal, frontier, queues, opener, examiner, quarantined, limits, tally
+        )
 
     async def visit(
         self,

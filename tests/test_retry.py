@@ -25,6 +25,15 @@ async def test_it_is_tried_until_it_succeeds() -> None:
     assert await retried(Flaky(2, Transient("busy")), patience_s=30) == 3
 
 
+async def test_who_wants_to_know_hears_of_failures_and_of_their_end() -> None:
+    heard: list[str] = []
+    flaky = Flaky(2, Transient("busy"))
+    await retried(flaky, 30, told=lambda error: heard.append(str(error)))
+    assert heard == ["busy", "busy", "None"]
+    await retried(flaky, 30, told=lambda error: heard.append(str(error)))
+    assert len(heard) == 3
+
+
 async def test_patience_ends() -> None:
     flaky = Flaky(1000, Transient("busy"))
     with pytest.raises(Transient, match="busy"):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from codelupe_daemon.app.stores import consumers
 from codelupe_daemon.config import Settings
@@ -12,56 +15,144 @@ from codelupe_daemon.consume import runner
 from codelupe_daemon.errors import Transient
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.owner import this_process
+from codelupe_daemon.retry import retried
 
-HELD_POLL_S = 0.2
+POLL_S = 0.2
+HELD_POLL_S = 5.0
+PATIENCE_S = 60.0
+
+
+def _nobody(_: str, __: Transient | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How consumers are kept going: an hour's ingest waits for less than a daemon does."""
+
+    patience_s: float = PATIENCE_S
+    """How long what is `Transient` is tried again."""
+    held_poll_s: float = POLL_S
+    """Between two tries to become the runner of a consumer that another process holds."""
+    told: Callable[[str, Transient | None], None] = _nobody
+    """Hears of a consumer that fails and is tried again, and that it works again."""
+    on_end: Callable[[], None] = lambda: None
+    """Called when a consumer ended that should not have."""
+
+
+AS_INGEST = Manner()
+
+
+def for_ever(told: Callable[[str, Transient | None], None], on_end: Callable[[], None]) -> Manner:
+    """A daemon's manner: no outage of a server ends it."""
+    return Manner(math.inf, HELD_POLL_S, told, on_end)
+
+
+class Consuming:
+    """Consumers that are kept going."""
+
+    def __init__(self, store: Journal, kept: Sequence[runner.Consumer], manner: Manner) -> None:
+        self._followed = [_Followed(store, consumer, manner) for consumer in kept]
+
+    def wake(self) -> None:
+        """The journal has grown."""
+        for one in self._followed:
+            one.control.wake()
+
+    async def caught_up(self, wait_s: float) -> None:
+        """Wait until somebody's runners have taken everything that is in the journal now.
+
+        Raises `Transient` after `wait_s`, and whatever ended a runner.
+        """
+        await asyncio.gather(*(one.caught_up(wait_s) for one in self._followed))
+
+    async def end(self) -> None:
+        """Come to rest. Raises what ended a runner before."""
+        for one in self._followed:
+            one.control.stop()
+        tasks = [one.following for one in self._followed]
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for failure in ended:
+            if isinstance(failure, Exception):
+                raise failure
 
 
 @contextlib.asynccontextmanager
-async def consuming(settings: Settings, store: Journal) -> AsyncIterator[Callable[[], None]]:
-    """Keep the consumers going beside the body, and after it until they have caught up.
-
-    What the body is given tells them that the journal has grown.
-    """
-    async with consumers(settings) as kept:
-        followed = [_Followed(store, consumer) for consumer in kept]
-
-        def wake() -> None:
-            for one in followed:
-                one.control.wake()
-
-        async with _ended(followed):
-            yield wake
-            await _all_caught_up(followed, settings.wait_s)
+async def consuming(
+    settings: Settings, store: Journal, *, are_wanted: bool = True, manner: Manner = AS_INGEST
+) -> AsyncIterator[Consuming]:
+    """Keep the consumers of these settings going beside the body; none unless they are wanted."""
+    async with contextlib.AsyncExitStack() as opened:
+        kept = await opened.enter_async_context(consumers(settings, store)) if are_wanted else []
+        yield await opened.enter_async_context(_consuming(store, kept, manner))
 
 
 async def catch_up(store: Journal, kept: Sequence[runner.Consumer], wait_s: float) -> None:
     """Bring open consumers to the journal's end. Raises `Transient` after `wait_s`."""
-    followed = [_Followed(store, consumer) for consumer in kept]
-    async with _ended(followed):
-        await _all_caught_up(followed, wait_s)
+    async with _consuming(store, kept, AS_INGEST) as going:
+        await going.caught_up(wait_s)
+
+
+@contextlib.asynccontextmanager
+async def _consuming(
+    store: Journal, kept: Sequence[runner.Consumer], manner: Manner
+) -> AsyncIterator[Consuming]:
+    """Whatever happens in the body, all consumers have come to rest after it."""
+    going = Consuming(store, kept, manner)
+    try:
+        yield going
+    except BaseException:
+        with contextlib.suppress(Exception):  # the body's own is the one to tell
+            await going.end()
+        raise
+    await going.end()
 
 
 class _Followed:
     """A consumer and the task that runs it, or waits for the process that does."""
 
-    def __init__(self, store: Journal, consumer: runner.Consumer) -> None:
+    def __init__(self, store: Journal, consumer: runner.Consumer, manner: Manner) -> None:
         self.control = runner.Control()
-        self._store, self._consumer = store, consumer
+        self._store, self._consumer, self._manner = store, consumer, manner
+        self._told = partial(manner.told, consumer.name)
         self.following = asyncio.create_task(self._follow())
+        self.following.add_done_callback(self._ended)
 
     async def _follow(self) -> None:
         """Run the consumer; while another process holds it, wait for that one or take over."""
-        store, consumer, control = self._store, self._consumer, self.control
         while True:
-            outcome = await runner.run(store, consumer, owner=this_process(), control=control)
-            if outcome in {runner.Outcome.CAUGHT_UP, runner.Outcome.STOPPED} or control.is_stopping:
+            outcome = await runner.run(
+                self._store, self._consumer, owner=this_process(), control=self.control,
+                patience_s=self._manner.patience_s, told=self._told,
+            )  # fmt: skip
+            if outcome in {runner.Outcome.CAUGHT_UP, runner.Outcome.STOPPED}:
                 return
-            if control.is_draining and await consumer.watermark() >= await store.last_id():
+            if self.control.is_stopping or await self._is_done_by_another():
                 return
-            await asyncio.sleep(HELD_POLL_S)
+            await self._pause()
+
+    async def _is_done_by_another(self) -> bool:
+        if not self.control.is_draining:
+            return False
+
+        async def is_there() -> bool:
+            return await self._consumer.watermark() >= await self._store.last_id()
+
+        is_stopping = partial(getattr, self.control, "is_stopping")
+        return await retried(is_there, self._manner.patience_s, is_stopping, self._told)
+
+    async def _pause(self) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._manner.held_poll_s
+        while loop.time() < until:
+            await asyncio.sleep(POLL_S)
+            if self.control.is_stopping or self.control.is_draining:
+                return
+
+    def _ended(self, following: asyncio.Task[None]) -> None:
+        if not following.cancelled() and following.exception() is not None:
+            self._manner.on_end()
 
     async def caught_up(self, wait_s: float) -> None:
-        """Wait until somebody's runner has taken everything that is in the journal now."""
         self.control.drain()
         try:
             await asyncio.wait_for(self.following, wait_s)
@@ -69,20 +160,5 @@ class _Followed:
             behind = await self._store.last_id() - await self._consumer.watermark()
             raise Transient(
                 f"another process holds {self._consumer.name}, which is {behind} rows behind: end"
-                " it, and run `codelupe ingest` again"
+                " it, and run the command again"
             ) from None
-
-
-@contextlib.asynccontextmanager
-async def _ended(followed: Sequence[_Followed]) -> AsyncIterator[None]:
-    """Whatever happens in the body, all consumers have come to rest after it."""
-    try:
-        yield
-    finally:
-        for one in followed:
-            one.control.stop()
-        await asyncio.gather(*(one.following for one in followed), return_exceptions=True)
-
-
-async def _all_caught_up(followed: Sequence[_Followed], wait_s: float) -> None:
-    await asyncio.gather(*(one.caught_up(wait_s) for one in followed))

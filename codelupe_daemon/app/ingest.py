@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from codelupe_daemon.app.consuming import consuming
-from codelupe_daemon.app.parts import contamination, examiner, part_of
-from codelupe_daemon.app.stores import journal
+from codelupe_daemon.app.parts import examiner
+from codelupe_daemon.app.running import ready_pipeline, stopped_by_signals
+from codelupe_daemon.app.stores import journal, queues
 from codelupe_daemon.config import Settings
 from codelupe_daemon.discover.named import named
 from codelupe_daemon.errors import Rejected
-from codelupe_daemon.examine import Examiner, ExamineSettings
-from codelupe_daemon.fetch import FetchLimits, open_tree, sweep
-from codelupe_daemon.frontier import Frontier
-from codelupe_daemon.journal.base import Journal, Judged, Rejudged, RepositoryRow
-from codelupe_daemon.journal.owner import this_process
+from codelupe_daemon.examine import Examiner
+from codelupe_daemon.journal.base import Journal, Judged, Rejudged
 from codelupe_daemon.model import Content, Occurrence, Recorded, Repo
-from codelupe_daemon.pipeline import Pipeline, PipelineLimits
-from codelupe_daemon.quarantine import QuarantinedExaminer
+from codelupe_daemon.pipeline import as_repo
 from codelupe_daemon.tally import Tally
 
 REEXAMINE_PAGE = 200
@@ -37,7 +31,7 @@ async def ingest(
     repos = _discover(sources, tally)
     async with journal(settings, create=True) as store:
         if due:
-            repos = [*map(_as_repo, await store.repositories(due_only=True)), *repos]
+            repos = [*map(as_repo, await store.repositories(due_only=True)), *repos]
         once = {repo.full_name: repo for repo in repos}  # what was named now outdoes what was due
         tally.sources += len(once)
         return await _run(settings, store, [*once.values()], tally, consumers=consumers)
@@ -52,7 +46,7 @@ async def reexamine(settings: Settings, tally: Tally) -> dict[str, int]:
         judges = examiner(settings, store.pack)
         judged, recorded = await _rejudge(store, judges)
         marked = await store.mark_due(judges.version)
-        local = [_as_repo(row) for row in marked if row.is_local]
+        local = [as_repo(row) for row in marked if row.is_local]
         waiting = [files for row, files in marked.items() if not row.is_local]
         tally.sources = len(local)
         await _run(settings, store, local, tally, consumers=True)
@@ -77,66 +71,18 @@ def _discover(sources: Sequence[str], tally: Tally) -> list[Repo]:
     return repos
 
 
-def _as_repo(row: RepositoryRow) -> Repo:
-    return Repo(row.full_name, row.location, row.standing, is_local=row.is_local)
-
-
 async def _run(
     settings: Settings, store: Journal, repos: Sequence[Repo], tally: Tally, *, consumers: bool
 ) -> bool:
-    pipeline = _pipeline(settings, store, tally)
-    sweep(settings.scratch_path)
-    await asyncio.to_thread(Examiner.warm)  # loads compiled code: a fifth of a second
-    tally.start()
-    with _stopped_by_ctrl_c(pipeline) as is_interrupted:
-        async with consuming(settings, store) if consumers else _nothing() as wake:
-            pipeline.on_recorded = wake
-            with tally.timed("journal"):
-                await pipeline.run(repos)
-        return is_interrupted()
-
-
-def _pipeline(settings: Settings, store: Journal, tally: Tally) -> Pipeline:
-    frontier = Frontier(store, this_process(), lease_s=settings.lease_s, wait_s=settings.wait_s)
-    quarantined = QuarantinedExaminer(
-        part_of(settings, ExamineSettings),
-        store.pack,
-        settings.examine_timeout_s,
-        contamination(settings),
-    )
-    opener = partial(
-        open_tree, limits=part_of(settings, FetchLimits), scratch=settings.scratch_path
-    )
-    limits = part_of(settings, PipelineLimits)
-    return Pipeline(
-        store, frontier, opener, examiner(settings, store.pack), quarantined, limits, tally
-    )
-
-
-@contextlib.contextmanager
-def _stopped_by_ctrl_c(pipeline: Pipeline) -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C finishes the batch in hand; a second one ends the process as usual."""
-    loop = asyncio.get_running_loop()
-    interrupted = asyncio.Event()
-
-    def stop() -> None:
-        interrupted.set()
-        pipeline.stop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    try:
-        yield interrupted.is_set
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-@contextlib.asynccontextmanager
-async def _nothing() -> AsyncIterator[Callable[[], None]]:
-    yield lambda: None
+    async with queues(settings, store) as shared:
+        pipeline = await ready_pipeline(settings, store, shared, tally)
+        with stopped_by_signals(pipeline.stop) as is_interrupted:
+            async with consuming(settings, store, are_wanted=consumers) as going:
+                pipeline.on_recorded = going.wake
+                with tally.timed("journal"):
+                    await pipeline.run(repos)
+                await going.caught_up(settings.wait_s)
+            return is_interrupted()
 
 
 # -- new verdicts on recorded texts -------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 
 from codelupe_daemon.app.consuming import catch_up
 from codelupe_daemon.app.places import full_name, places
-from codelupe_daemon.app.stores import clusters, consumers, journal
+from codelupe_daemon.app.stores import clusters, consumer_named, consumers, journal
 from codelupe_daemon.config import Settings
 from codelupe_daemon.consume import export as exporting
 from codelupe_daemon.consume import runner
@@ -23,7 +23,7 @@ async def export(
 ) -> dict[str, Any]:
     """Write live contents to a file, or as JSON lines to standard output."""
     to_look = output is None
-    async with journal(settings, to_look=to_look) as store, clusters(settings) as copies:
+    async with journal(settings, to_look=to_look) as store, clusters(settings, store) as copies:
         made = exporting.Format(format_)
         return _exported(await exporting.export(store, copies, made, options, output=output))
 
@@ -32,7 +32,7 @@ async def update_export(settings: Settings, output: Path | None) -> dict[str, An
     """Write an export again, under the options that it was written with."""
     if output is None:
         raise UsageError("--update needs --output FILE: the export to bring up to date")
-    async with journal(settings) as store, clusters(settings) as copies:
+    async with journal(settings) as store, clusters(settings, store) as copies:
         return _exported(await exporting.update(store, copies, output))
 
 
@@ -42,27 +42,20 @@ def _exported(exported: exporting.Exported) -> dict[str, Any]:
 
 async def replay(settings: Settings, consumer: str) -> dict[str, Any]:
     """Empty a derived store and fill it again from the journal."""
-    async with journal(settings) as store, consumers(settings) as kept:
-        named = {one.name: one for one in kept}
-        if consumer not in named:
-            raise UsageError(
-                f"there is no consumer {consumer!r}; this store has: {', '.join(named)}"
-            )
+    async with journal(settings) as store, consumer_named(settings, store, consumer)() as one:
         control = runner.Control()
         control.drain()
-        outcome = await runner.run(
-            store, named[consumer], owner=this_process(), control=control, replay=True
-        )
+        outcome = await runner.run(store, one, owner=this_process(), control=control, replay=True)
         if outcome is not runner.Outcome.CAUGHT_UP:
-            raise Transient(f"{consumer}: {outcome.value}; end it and run the command again")
-        return {"consumer": consumer, "watermark": await named[consumer].watermark()}
+            raise Transient(f"{one.name}: {outcome.value}; end it and run the command again")
+        return {"consumer": one.name, "watermark": await one.watermark()}
 
 
 async def forget(settings: Settings, target: str | None, content: str | None) -> dict[str, Any]:
     """Take down a place or a text; no byte or word of it is left in the store's files."""
     if not (target or content):
         raise UsageError("nothing has the empty name: give REPO[/PATH] or --content ID")
-    async with journal(settings) as store, consumers(settings) as kept:
+    async with journal(settings) as store, consumers(settings, store) as kept:
         if content is not None:
             named = content
             forgotten = await store.forget_content(_hash(content))

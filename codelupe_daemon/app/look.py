@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
+from codelupe_daemon.app.deep import verify_deep
 from codelupe_daemon.app.places import places
-from codelupe_daemon.app.stores import clusters, journal, search_index
+from codelupe_daemon.app.stores import (
+    Opening,
+    clusters,
+    consumer_openings,
+    frontier_state,
+    journal,
+    search_engine,
+)
 from codelupe_daemon.app.verdicts import as_json
 from codelupe_daemon.config import Settings
-from codelupe_daemon.consume.near_duplicates import NearDuplicates
-from codelupe_daemon.errors import Rejected, UsageError
+from codelupe_daemon.errors import Fatal, Rejected, Transient, UsageError
 from codelupe_daemon.journal.base import Journal, OccurrenceRow
 from codelupe_daemon.model import LiveContent
 
@@ -21,9 +29,12 @@ async def status(settings: Settings) -> dict[str, Any]:
     """The shape of `codelupe status --json`."""
     async with journal(settings, to_look=True) as store:
         counts = await store.counts()
+        consumers = await _consumers(settings, store, counts.last_id)
     states = counts.repositories
     return {
         "store": store.location,
+        "frontier": await frontier_state(settings),
+        "search": search_engine(settings),
         "repositories": {
             "known": sum(states.values()),
             "done": states.get("done", 0),
@@ -38,31 +49,42 @@ async def status(settings: Settings) -> dict[str, Any]:
         },
         "reasons": dict(sorted(counts.reasons.items(), key=lambda item: -item[1])),
         "journal": {"last_id": counts.last_id},
-        "consumers": await _consumers(settings, counts.last_id),
+        "consumers": consumers,
     }
 
 
-async def _consumers(settings: Settings, last_id: int) -> dict[str, Any]:
-    if not settings.search_path.exists():
-        return {}
-    found = {}
-    async with search_index(settings, is_read_only=True) as index, clusters(settings) as store:
-        for consumer in (index, NearDuplicates(store)):
+async def _consumers(settings: Settings, store: Journal, last_id: int) -> dict[str, Any]:
+    openings = consumer_openings(settings, store, to_look=True)
+    found = await asyncio.gather(*(_consumer(opening, last_id) for opening in openings.values()))
+    return dict(zip(openings, found, strict=True))
+
+
+async def _consumer(opening: Opening, last_id: int) -> dict[str, Any]:
+    """How far it is; where its server does not answer, why."""
+    try:
+        async with opening() as consumer:
             watermark = await consumer.watermark()
-            letters = await consumer.dead_letters()
-            found[consumer.name] = {
-                "watermark": watermark, "lag": last_id - watermark, "dead_letters": len(letters)
-            }  # fmt: skip
-    return found
+            letters = len(await consumer.dead_letters())
+    except (Transient, Fatal) as error:
+        return {"watermark": None, "lag": None, "dead_letters": None, "state": str(error)}
+    lag = last_id - watermark
+    return {"watermark": watermark, "lag": lag, "dead_letters": letters, "state": "ok"}
 
 
-async def verify(settings: Settings) -> dict[str, Any]:
+async def verify(settings: Settings, *, deep: bool) -> dict[str, Any]:
     """The shape of `codelupe verify --json`."""
-    async with journal(settings, to_look=True) as store:
+    async with journal(settings, to_look=not deep) as store:
         checked, problems = await store.verify()
+        if deep:
+            also_checked, also = await verify_deep(settings, store)
+            checked, problems = checked | also_checked, problems + also
         last_id = await store.last_id()
-    for name, consumer in (await _consumers(settings, last_id)).items():
+        consumers = await _consumers(settings, store, last_id)
+    for name, consumer in consumers.items():
         checked["watermarks"] = checked.get("watermarks", 0) + 1
+        if consumer["lag"] is None:
+            problems.append(f"{name}: {consumer['state']}")
+            continue
         if consumer["lag"] < 0:
             problems.append(
                 f"{name} has read further than the journal goes: codelupe replay {name}"
@@ -87,7 +109,7 @@ async def why(settings: Settings, target: str) -> dict[str, Any]:
 
 async def _cluster(settings: Settings, store: Journal, content_hash: bytes) -> dict[str, Any]:
     """The text's near-duplicates: their cluster, and the copy of them that won."""
-    async with clusters(settings) as known:
+    async with clusters(settings, store) as known:
         cluster = (await known.clusters_of([content_hash])).get(content_hash)
     if cluster is None:
         return {}

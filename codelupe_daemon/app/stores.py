@@ -1,22 +1,39 @@
-"""The journal and what is derived from it, as the settings name them, open while they are used."""
+"""The journal and what goes with it, as the settings name them, open while they are used.
+
+The only place that knows which setting means which kind of store. What talks to a server is
+imported only where one is named.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from codelupe_daemon.config import Settings
-from codelupe_daemon.errors import Fatal
+from codelupe_daemon.errors import Fatal, Transient, UsageError
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.clusters import ClusterStore
 from codelupe_daemon.journal.sqlite import SqliteJournal
 from codelupe_daemon.journal.sqlite_clusters import SqliteClusters
 from codelupe_daemon.journal.sqlite_look import ReadOnlyJournal, is_writable
+from codelupe_daemon.queues.base import DatabaseQueues, Queues
 
 if TYPE_CHECKING:
     from codelupe_daemon.consume.runner import Consumer
     from codelupe_daemon.consume.search_index import SearchIndex
+    from codelupe_daemon.queues.redis_link import Link
+
+
+class _Opened(Protocol):
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+T = TypeVar("T", bound=_Opened)
+Opening = Callable[[], AbstractAsyncContextManager["Consumer"]]
 
 
 @contextlib.asynccontextmanager
@@ -27,16 +44,110 @@ async def journal(
 
     Raises `Fatal`.
     """
-    path = settings.store_path
-    if path.is_dir():
-        raise Fatal(f"{path} is a folder: name a file in it, such as --store {path}/codelupe.db")
-    is_read_only = to_look and path.exists() and not is_writable(path)
-    store = ReadOnlyJournal(path) if is_read_only else SqliteJournal(path)
+    store = _journal(settings, to_look=to_look)
     await store.open(create=create)
     try:
         yield store
     finally:
         await store.close()
+
+
+def _journal(settings: Settings, *, to_look: bool) -> Journal:
+    if settings.is_served:
+        from codelupe_daemon.journal.postgres import PostgresJournal
+
+        return PostgresJournal(settings.store)
+    path = settings.store_path
+    if path.is_dir():
+        raise Fatal(f"{path} is a folder: name a file in it, such as --store {path}/codelupe.db")
+    is_read_only = to_look and path.exists() and not is_writable(path)
+    return ReadOnlyJournal(path) if is_read_only else SqliteJournal(path)
+
+
+@contextlib.asynccontextmanager
+async def queues(settings: Settings, store: Journal) -> AsyncIterator[Queues]:
+    """What daemons share beside the journal, which must be open."""
+    async with _open(_queues(settings, store)) as shared:
+        yield shared
+
+
+async def frontier_state(settings: Settings) -> str:
+    """What hands out due repositories, or why it does not; for people."""
+    if settings.redis is None:
+        return "database"
+    try:
+        async with redis_link(settings):
+            return "redis"
+    except Fatal as error:
+        return f"database, because {error}"
+
+
+@contextlib.asynccontextmanager
+async def redis_link(settings: Settings) -> AsyncIterator[Link]:
+    """The Redis of these settings, which must name one."""
+    from codelupe_daemon.queues.redis_link import Link
+
+    assert settings.redis is not None
+    async with _open(Link(settings.redis), "redis") as link:
+        yield link
+
+
+def _queues(settings: Settings, store: Journal) -> Queues:
+    if settings.redis is None:
+        return DatabaseQueues(store)
+    from codelupe_daemon.queues.redis import RedisQueues
+
+    return RedisQueues(store, settings.redis, has_file_set=settings.redis_file_set)
+
+
+# -- consumers ------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def consumers(settings: Settings, store: Journal) -> AsyncIterator[list[Consumer]]:
+    """Every consumer of this store, open; the journal must be open.
+
+    Raises `Fatal` where the server of one cannot be reached.
+    """
+    async with contextlib.AsyncExitStack() as opened:
+        openings = consumer_openings(settings, store)
+        yield [await opened.enter_async_context(one()) for one in openings.values()]
+
+
+def consumer_openings(
+    settings: Settings, store: Journal, *, to_look: bool = False
+) -> dict[str, Opening]:
+    """The consumers of this store by name, each to be opened."""
+    found: dict[str, Opening] = {}
+    if settings.elasticsearch is None and (settings.search_path.exists() or not to_look):
+        found[search_name(settings)] = lambda: search_index(settings, is_read_only=to_look)
+    found["near_duplicates"] = lambda: _near_duplicates(settings, store)
+    if settings.redis is not None and settings.redis_file_set:
+        found["redis"] = lambda: _redis(settings, store)
+    if settings.mongo is not None:
+        found["mongo"] = lambda: _mongo(settings, store)
+    return found
+
+
+def consumer_named(settings: Settings, store: Journal, name: str) -> Opening:
+    """Raises `UsageError`. `search` is the embedded index, whatever machine's."""
+    openings = consumer_openings(settings, store)
+    full = search_name(settings) if name == "search" else name
+    if full not in openings:
+        raise UsageError(f"there is no consumer {name!r}; this store has: {', '.join(openings)}")
+    return openings[full]
+
+
+def search_engine(settings: Settings) -> str:
+    """Who answers `search`, for people."""
+    if settings.elasticsearch is not None:
+        return "elasticsearch"
+    return "embedded index on this machine" if settings.is_served else "embedded index"
+
+
+def search_name(settings: Settings) -> str:
+    """Of the embedded index, of which every machine of a served store has its own."""
+    return f"search@{socket.gethostname()}" if settings.is_served else "search"
 
 
 @contextlib.asynccontextmanager
@@ -45,30 +156,77 @@ async def search_index(
 ) -> AsyncIterator[SearchIndex]:
     from codelupe_daemon.consume.search_index import SearchIndex
 
-    index = SearchIndex(settings.search_path, is_read_only=is_read_only)
-    await index.open()
-    try:
+    path = settings.search_path
+    if not is_read_only:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    async with _open(
+        SearchIndex(path, is_read_only=is_read_only, name=search_name(settings))
+    ) as index:
         yield index
-    finally:
-        await index.close()
 
 
-@contextlib.asynccontextmanager
-async def clusters(settings: Settings) -> AsyncIterator[ClusterStore]:
+def clusters(settings: Settings, store: Journal) -> AbstractAsyncContextManager[ClusterStore]:
     """Where near-duplicates are recorded; the journal must be open."""
+    return _open(_clusters(settings, store))
+
+
+def _clusters(settings: Settings, store: Journal) -> ClusterStore:
+    if settings.is_served:
+        from codelupe_daemon.journal.postgres import PostgresJournal
+        from codelupe_daemon.journal.postgres_clusters import PostgresClusters
+
+        assert isinstance(store, PostgresJournal)
+        return PostgresClusters(store.server)
     path = settings.store_path
-    store = SqliteClusters(path, is_read_only=not is_writable(path))
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
+    return SqliteClusters(path, is_read_only=not is_writable(path))
 
 
 @contextlib.asynccontextmanager
-async def consumers(settings: Settings) -> AsyncIterator[list[Consumer]]:
-    """Every consumer of this store, open; the journal must be open."""
+async def _near_duplicates(settings: Settings, store: Journal) -> AsyncIterator[Consumer]:
     from codelupe_daemon.consume.near_duplicates import NearDuplicates
 
-    async with search_index(settings) as index, clusters(settings) as store:
-        yield [index, NearDuplicates(store, settings.near_duplicate_share)]
+    states = _clusters(settings, store)
+    async with _open(NearDuplicates(states, settings.near_duplicate_share)) as consumer:
+        yield consumer
+
+
+@contextlib.asynccontextmanager
+async def _redis(settings: Settings, store: Journal) -> AsyncIterator[Consumer]:
+    from codelupe_daemon.consume.redis_sets import RedisSets
+
+    assert settings.redis is not None
+    async with _open(RedisSets(_clusters(settings, store), settings.redis)) as consumer:
+        yield consumer
+
+
+@contextlib.asynccontextmanager
+async def _mongo(settings: Settings, store: Journal) -> AsyncIterator[Consumer]:
+    from codelupe_daemon.consume.mongo import Mongo
+
+    assert settings.mongo is not None
+    async with clusters(settings, store) as states:
+        with _needed("mongo"):
+            consumer = Mongo(states, store, settings.mongo)
+        async with _open(consumer, "mongo") as opened:
+            yield opened
+
+
+@contextlib.asynccontextmanager
+async def _open(one: T, setting: str = "store") -> AsyncIterator[T]:
+    with _needed(setting):
+        await one.open()
+    try:
+        yield one
+    finally:
+        await one.close()
+
+
+@contextlib.contextmanager
+def _needed(setting: str) -> Iterator[None]:
+    """A server that is away when a command starts: told before any work is taken."""
+    try:
+        yield
+    except Transient as error:
+        raise Fatal(
+            f"{error}: start it, or correct the setting {setting} (CODELUPE_{setting.upper()})"
+        ) from error

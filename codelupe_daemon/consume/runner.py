@@ -109,9 +109,9 @@ class Consumer(ABC):
         """Take rows again that were dead letters; those that are taken are so no longer."""
         raise UsageError(f"{self.name} takes rows in their order only: codelupe replay {self.name}")
 
-    def holdings(self) -> AsyncIterator[list[Holding]]:
-        """Every content in the store, in pages, for `verify --deep`."""
-        return _no_pages()
+    def holdings(self) -> AsyncIterator[list[Holding]] | None:
+        """Every content in the store, in pages, for `verify --deep`; None if it keeps no list."""
+        return None
 
     async def erase(self) -> None:  # noqa: B027 - most hold no texts
         """Leave no byte in the store's files of what was taken down; for those that hold texts."""
@@ -119,12 +119,6 @@ class Consumer(ABC):
     @abstractmethod
     async def reset(self, lease: Lease) -> None:
         """Empty the store and begin again at 0; the dead letters go too."""
-
-
-async def _no_pages() -> AsyncIterator[list[Holding]]:
-    none: list[list[Holding]] = []
-    for page in none:
-        yield page
 
 
 class StoredConsumer(Consumer):
@@ -215,13 +209,14 @@ async def run(
     lease_s: float = LEASE_S,
     poll_s: float = POLL_S,
     patience_s: float = 60.0,
+    told: Callable[[Transient | None], None] = lambda _: None,
 ) -> Outcome:
     """Keep an open consumer up to date until `control` or another runner ends it.
 
     `replay` empties it first. `owner` is the name of this process (`journal.owner`). What is
-    `Transient` is tried again for `patience_s`, then raised.
+    `Transient` is tried again for `patience_s`, then raised; `told` hears of it (see `retried`).
     """
-    runner = _Runner(journal, consumer, control, page_rows, lease_s, poll_s, patience_s)
+    runner = _Runner(journal, consumer, control, page_rows, lease_s, poll_s, patience_s, told)
     lease = await runner.retry(lambda: consumer.claim(owner, lease_s))
     if lease is None:
         return Outcome.HELD
@@ -246,11 +241,12 @@ class _Runner:
         lease_s: float,
         poll_s: float,
         patience_s: float,
+        told: Callable[[Transient | None], None],
     ) -> None:
         self.journal, self.consumer, self.control = journal, consumer, control
         self.page_rows, self.lease_s = page_rows, lease_s
         self.rows = min(page_rows, FIRST_PAGE_ROWS)
-        self.poll_s, self.patience_s = min(poll_s, lease_s / 3), patience_s
+        self.poll_s, self.patience_s, self.told = min(poll_s, lease_s / 3), patience_s, told
         self.renew_at = time.monotonic() + lease_s / 3
 
     async def is_ahead(self) -> bool:
@@ -316,4 +312,4 @@ class _Runner:
             await self.take(entries[middle:], lease)
 
     async def retry(self, work: Callable[[], Awaitable[T]]) -> T:
-        return await retried(work, self.patience_s, lambda: self.control.is_stopping)
+        return await retried(work, self.patience_s, lambda: self.control.is_stopping, self.told)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from codelupe_daemon.consume.runner import Consumer, DeadLetter, Lease, LeaseLost
+from codelupe_daemon.consume.runner import Consumer, DeadLetter, Holding, Lease, LeaseLost
 from codelupe_daemon.errors import Fatal, Transient
 from codelupe_daemon.journal.owner import is_alive
 from codelupe_daemon.journal.sqlite_look import connect_read_only
@@ -27,7 +27,10 @@ from codelupe_daemon.model import Entry, Op
 T = TypeVar("T")
 
 VERSION = 1
+ROWS = "search"
+"""The consumer of this file's rows, whatever it is called beside other machines' indexes."""
 BUSY_TIMEOUT_MS = 10_000
+HOLDINGS_ROWS = 10_000
 # Measured on 100 MB of code (24 MB of terms): 1.1 CPU-s; with SQLite's own settings 1.6.
 SETTINGS = {"hashsize": 64 << 20, "automerge": 16, "crisismerge": 64, "pgsz": 16_000}
 
@@ -35,10 +38,9 @@ SETTINGS = {"hashsize": 64 << 20, "automerge": 16, "crisismerge": 64, "pgsz": 16
 class SearchIndex(Consumer):
     """The consumer `search`. All work is done on one thread of its own."""
 
-    name = "search"
-
-    def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, is_read_only: bool = False, name: str = ROWS) -> None:
         """Read-only, it is there to be asked: nothing is made, and every write fails."""
+        self.name = name
         self._path = path
         self._is_read_only = is_read_only
         self._thread = ThreadPoolExecutor(1, "search-index")
@@ -53,18 +55,18 @@ class SearchIndex(Consumer):
         self._thread.shutdown(wait=False)
 
     async def claim(self, owner: str, lease_s: float) -> Lease | None:
-        return await self._write(partial(_claim, self.name, owner, lease_s))
+        return await self._write(partial(_claim, owner, lease_s))
 
     async def renew(self, lease: Lease, lease_s: float) -> None:
         def work(cx: apsw.Connection) -> None:
             until = time.time() + lease_s
-            cx.execute("update leases set until = ? where consumer = ?", (until, self.name))
+            cx.execute("update leases set until = ? where consumer = ?", (until, ROWS))
 
         await self._write(work, lease)
 
     async def release(self, lease: Lease) -> None:
         sql = "update leases set owner = null, until = 0 where consumer = ? and epoch = ?"
-        await self._write(lambda cx: cx.execute(sql, (self.name, lease.epoch)))
+        await self._write(lambda cx: cx.execute(sql, (ROWS, lease.epoch)))
 
     async def watermark(self) -> int:
         return await self._on_thread(lambda: watermark(self._cx))
@@ -83,31 +85,36 @@ class SearchIndex(Consumer):
                     _add(cx, run, terms)
                 else:
                     _remove(cx, run)
-            _advance(cx, self.name, max(after, entries[-1].id))
+            _advance(cx, max(after, entries[-1].id))
 
         await self._write(work, lease)
 
     async def bury(self, letter: DeadLetter, lease: Lease) -> None:
         def work(cx: apsw.Connection) -> None:
-            cx.execute("insert or replace into dead_letters values (?, ?, ?)", (self.name, *letter))
-            _advance(cx, self.name, max(watermark(cx), letter.id))
+            cx.execute("insert or replace into dead_letters values (?, ?, ?)", (ROWS, *letter))
+            _advance(cx, max(watermark(cx), letter.id))
 
         await self._write(work, lease)
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         sql = "select id, reason from dead_letters where consumer = ? order by id limit ?"
-        rows: list[Any] = await self._on_thread(
-            lambda: self._cx.execute(sql, (self.name, limit)).fetchall()
-        )
+        rows = await self._on_thread(partial(_fetch, self._cx, sql, (ROWS, limit)))
         return [DeadLetter(*row) for row in rows]
 
     async def reset(self, lease: Lease) -> None:
         def work(cx: apsw.Connection) -> None:
             cx.execute("insert into terms (terms) values ('delete-all'); delete from documents")
-            cx.execute("delete from dead_letters where consumer = ?", (self.name,))
-            _advance(cx, self.name, 0)
+            cx.execute("delete from dead_letters where consumer = ?", (ROWS,))
+            _advance(cx, 0)
 
         await self._write(work, lease)
+
+    async def holdings(self) -> AsyncIterator[list[Holding]]:
+        sql = "select content_hash from documents where content_hash > ? order by 1 limit ?"
+        after = b""
+        while page := await self._on_thread(partial(_fetch, self._cx, sql, (after, HOLDINGS_ROWS))):
+            after = page[-1][0]
+            yield [Holding(content_hash) for (content_hash,) in page]
 
     async def erase(self) -> None:
         """Leave no byte of a removed content's words in the file, nor in its -wal and -shm.
@@ -134,11 +141,11 @@ class SearchIndex(Consumer):
     def _open(self) -> None:
         if self._is_read_only:
             self._connection = connect_read_only(self._path)
-            _check_version(self._connection, self.name)
+            _check_version(self._connection)
             return
         self._connection = connect(self._path)
         with _immediate(self._connection) as cx:
-            _create(cx, self.name)
+            _create(cx)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         def explained() -> T:
@@ -153,7 +160,7 @@ class SearchIndex(Consumer):
         def transaction() -> T:
             with _immediate(self._cx) as cx:
                 if lease is not None:
-                    _check(cx, self.name, lease)
+                    _check(cx, lease)
                 return work(cx)
 
         return await self._on_thread(transaction)
@@ -170,28 +177,32 @@ def connect(path: Path) -> apsw.Connection:
     return cx
 
 
-def watermark(cx: apsw.Connection, consumer: str = SearchIndex.name) -> int:
-    found: int = cx.execute("select id from watermarks where consumer = ?", (consumer,)).get
+def _fetch(cx: apsw.Connection, sql: str, bound: tuple[object, ...]) -> list[Any]:
+    return cx.execute(sql, bound).fetchall()
+
+
+def watermark(cx: apsw.Connection) -> int:
+    found: int = cx.execute("select id from watermarks where consumer = ?", (ROWS,)).get
     return found
 
 
-def _create(cx: apsw.Connection, consumer: str) -> None:
+def _create(cx: apsw.Connection) -> None:
     if cx.execute("pragma user_version").get != 0:
-        _check_version(cx, consumer)
+        _check_version(cx)
         return
     cx.execute((files("codelupe_daemon.consume") / "sql/search_index.sql").read_text())
     cx.executemany("insert into terms (terms, rank) values (?, ?)", SETTINGS.items())
-    cx.execute("insert into watermarks (consumer) values (?)", (consumer,))
-    cx.execute("insert into leases (consumer) values (?)", (consumer,))
+    cx.execute("insert into watermarks (consumer) values (?)", (ROWS,))
+    cx.execute("insert into leases (consumer) values (?)", (ROWS,))
     cx.execute(f"pragma user_version = {VERSION}")
 
 
-def _check_version(cx: apsw.Connection, consumer: str) -> None:
+def _check_version(cx: apsw.Connection) -> None:
     version = cx.execute("pragma user_version").get
     if version != VERSION:
         raise Fatal(
             f"the search index is of version {version}, this CodeLupe writes {VERSION}: "
-            f"delete {cx.filename} and run `codelupe replay {consumer}`"
+            f"delete {cx.filename} and run `codelupe replay {ROWS}`"
         )
 
 
@@ -221,25 +232,25 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _claim(consumer: str, owner: str, lease_s: float, cx: apsw.Connection) -> Lease | None:
+def _claim(owner: str, lease_s: float, cx: apsw.Connection) -> Lease | None:
     sql = "select owner, epoch, until from leases where consumer = ?"
-    holder, epoch, until = cx.execute(sql, (consumer,)).get
+    holder, epoch, until = cx.execute(sql, (ROWS,)).get
     now = time.time()
     if holder is not None and until > now and is_alive(holder):
         return None
     sql = "update leases set owner = ?, epoch = ?, until = ? where consumer = ?"
-    cx.execute(sql, (owner, epoch + 1, now + lease_s, consumer))
+    cx.execute(sql, (owner, epoch + 1, now + lease_s, ROWS))
     return Lease(owner, epoch + 1)
 
 
-def _check(cx: apsw.Connection, consumer: str, lease: Lease) -> None:
+def _check(cx: apsw.Connection, lease: Lease) -> None:
     sql = "select owner, epoch from leases where consumer = ?"
-    if cx.execute(sql, (consumer,)).get != lease:
-        raise LeaseLost(f"another runner took over the consumer {consumer}")
+    if cx.execute(sql, (ROWS,)).get != lease:
+        raise LeaseLost(f"another runner took over the consumer {ROWS}")
 
 
-def _advance(cx: apsw.Connection, consumer: str, to_id: int) -> None:
-    cx.execute("update watermarks set id = ? where consumer = ?", (to_id, consumer))
+def _advance(cx: apsw.Connection, to_id: int) -> None:
+    cx.execute("update watermarks set id = ? where consumer = ?", (to_id, ROWS))
 
 
 def _runs(entries: Sequence[Entry]) -> Iterator[tuple[bool, list[Entry]]]:

@@ -68,6 +68,8 @@ def line(tally: Tally) -> str:
         parts.append(f"about {duration(eta_s)} left")
     if ended == tally.sources and tally.sources:
         parts.append("consumers catch up")
+    if tally.away:
+        parts.append(f"waiting for the store: {tally.away}")
     ended_names = {*tally.done, *(name for name, _ in tally.failed)}
     if tally.waiting and tally.waiting not in ended_names:
         parts.append(f"{tally.waiting} is visited by another process: waiting")

@@ -14,8 +14,8 @@ from codelupe_daemon.observe import explain
 from codelupe_daemon.tally import Tally
 
 # Code of strangers must not steer the terminal: control characters are shown as pictures.
-_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
-_PICTURES |= {0x7F: 0x2421, **dict.fromkeys(range(0x80, 0xA0), 0xFFFD)}
+PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
+PICTURES |= {0x7F: 0x2421, **dict.fromkeys(range(0x80, 0xA0), 0xFFFD)}
 
 NAMES_MAX = 12
 """So many definitions are named; `--json` has all."""
@@ -91,10 +91,13 @@ def status(out: Console, status: Mapping[str, Any]) -> None:
     counts = [(f"{group}: {name}", n) for group in groups for name, n in status[group].items()]
     lags = [(f"consumer: {name}", _lag(it)) for name, it in status["consumers"].items()]
     last = ("journal: last id", status["journal"]["last_id"])
-    _columns(out, [("store", status["store"]), *counts, last, *lags])
+    served = [(name, status[name]) for name in ("store", "frontier", "search")]
+    _columns(out, [*served, *counts, last, *lags])
 
 
-def _lag(consumer: Mapping[str, int]) -> str:
+def _lag(consumer: Mapping[str, Any]) -> str:
+    if consumer["watermark"] is None:
+        return str(consumer["state"])
     letters = consumer["dead_letters"]
     lost = f", {letters:,} rows not taken" if letters else ""
     return f"at {consumer['watermark']:,}, {consumer['lag']:,} behind{lost}"
@@ -107,7 +110,7 @@ def found(out: Console, results: Mapping[str, Any], words: Sequence[str]) -> Non
         facts = f"  {hit['language']}, quality {hit['quality']:.2f}, {hit['id'][:12]}"
         out.print(heading.append(facts, style="dim"))
         for line in hit["lines"]:
-            text = Text(f"{line['line']:>6}  {line['text'].translate(_PICTURES)}")
+            text = Text(f"{line['line']:>6}  {line['text'].translate(PICTURES)}")
             text.highlight_words(words, style="bold yellow", case_sensitive=False)
             out.print(text)
     least = "" if results["total_is_exact"] else "at least "
@@ -207,13 +210,21 @@ def shown(out: Console, about: Console, content: Mapping[str, Any]) -> None:
         return
     from rich.syntax import Syntax
 
-    text = content["content"].translate(_PICTURES)
+    text = content["content"].translate(PICTURES)
     lexer = Syntax.guess_lexer(content["path"], text)
     out.print(Syntax(text, lexer, background_color="default", word_wrap=True))
 
 
 def replayed(out: Console, result: Mapping[str, Any]) -> None:
     out.print(f"{result['consumer']}: made again, at {result['watermark']:,}")
+
+
+def letters(out: Console, left: Sequence[Mapping[str, Any]]) -> None:
+    """Rows that consumers could not take, one a line."""
+    for one in left:
+        place = f"{one['repo']}/{one['path']}"
+        out.print(Text(f"{one['consumer']}: row {one['row']}, {place}: {one['reason']}"))
+    out.print(f"{len(left):,} dead letters" if left else "no dead letters")
 
 
 def forgotten(out: Console, result: Mapping[str, Any]) -> None:

@@ -43,12 +43,14 @@ def search(home: Home, *arguments: str) -> list[str]:
 def test_status(home: Home) -> None:
     assert answer(home, "status") == {
         "store": str(home.store),
+        "frontier": "database",
+        "search": "embedded index",
         "repositories": {"known": 3, "done": 3, "failed": 0, "due": 0},
         "files": {"listed": 11, "accepted": 9, "distinct": 8, "left_out": 2},
         "reasons": {"not code": 1, "too small": 1},
         "journal": {"last_id": 8},
         "consumers": {
-            name: {"watermark": 8, "lag": 0, "dead_letters": 0}
+            name: {"watermark": 8, "lag": 0, "dead_letters": 0, "state": "ok"}
             for name in ("search", "near_duplicates")
         },
     }

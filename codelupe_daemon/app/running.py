@@ -1,0 +1,72 @@
+"""What `ingest` and `daemon` run alike: the pipeline of these settings, stopped by signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from codelupe_daemon.app.parts import contamination, examiner, part_of
+from codelupe_daemon.config import Settings
+from codelupe_daemon.examine import Examiner, ExamineSettings
+from codelupe_daemon.fetch import FetchLimits, open_tree, sweep
+from codelupe_daemon.frontier import Frontier
+from codelupe_daemon.journal.base import Journal
+from codelupe_daemon.journal.owner import this_process
+from codelupe_daemon.pipeline import Pipeline, PipelineLimits
+from codelupe_daemon.quarantine import QuarantinedExaminer
+from codelupe_daemon.queues.base import Queues
+from codelupe_daemon.tally import Tally
+
+
+async def ready_pipeline(
+    settings: Settings, store: Journal, shared: Queues, tally: Tally
+) -> Pipeline:
+    """A pipeline that can start at once. Raises `UsageError` where a benchmark cannot be read."""
+    made = _pipeline(settings, store, shared, tally)
+    sweep(settings.scratch_path)
+    await asyncio.to_thread(Examiner.warm)  # loads compiled code: a fifth of a second
+    tally.start()
+    return made
+
+
+def _pipeline(settings: Settings, store: Journal, shared: Queues, tally: Tally) -> Pipeline:
+    frontier = Frontier(store, this_process(), lease_s=settings.lease_s, wait_s=settings.wait_s)
+    quarantined = QuarantinedExaminer(
+        part_of(settings, ExamineSettings),
+        store.pack,
+        settings.examine_timeout_s,
+        contamination(settings),
+    )
+    opener = partial(
+        open_tree, limits=part_of(settings, FetchLimits), scratch=settings.scratch_path
+    )
+    limits = part_of(settings, PipelineLimits)
+    judges = examiner(settings, store.pack)
+    return Pipeline(store, frontier, shared, opener, judges, quarantined, limits, tally)
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C or SIGTERM calls `stop`; a second one ends the process as usual.
+
+    What the body is given says whether there was one.
+    """
+    loop = asyncio.get_running_loop()
+    interrupted = asyncio.Event()
+
+    def heard() -> None:
+        interrupted.set()
+        stop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, heard)
+    try:
+        yield interrupted.is_set
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
