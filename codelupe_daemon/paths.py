@@ -23,3 +23,8 @@ def unescape_path(text: str) -> bytes:
 
 def _escape(match: re.Match[str]) -> str:
     return "".join(f"\\x{byte:02x}" for byte in match[0].encode("utf-8", "surrogateescape"))
+
+
+def storable(text: str) -> str:
+    """What every store takes as text: without U+0000, and nothing that UTF-8 has no bytes for."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from codelupe_daemon.paths import storable
+
 HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END: Final = b"\xff\xff"
 NULL: Final = b"\xff\xff\xff\xff"
@@ -27,12 +29,7 @@ def blob(value: bytes) -> bytes:
 
 
 def text(value: str) -> bytes:
-    return blob(clean(value).encode())
-
-
-def clean(value: str) -> str:
-    """What Postgres takes as text: without U+0000, and nothing that UTF-8 has no bytes for."""
-    return value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+    return blob(storable(value).encode())
 
 
 @lru_cache(maxsize=4096)

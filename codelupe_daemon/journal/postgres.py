@@ -30,7 +30,6 @@ from codelupe_daemon.journal.owner import is_alive
 from codelupe_daemon.journal.pgcopy import (
     blob,
     boolean,
-    clean,
     float8,
     int2,
     int4,
@@ -65,6 +64,7 @@ _OCCURRENCE: Final = (
 _CONTENT: Final = (blob, word, boolean, int4, float8, blob, blob, word)
 _TEXT: Final = (blob, blob)
 _VERDICT: Final = (blob, word, blob, word, float8, word, word, int2)
+from codelupe_daemon.paths import storable
 
 
 class PostgresJournal(Journal):
@@ -99,7 +99,7 @@ class PostgresJournal(Journal):
 
     async def register(self, repo: Repo) -> int:
         arguments = _standing(repo.standing) | {
-            "full_name": clean(repo.full_name), "location": clean(repo.location),
+            "full_name": storable(repo.full_name), "location": storable(repo.location),
             "is_local": repo.is_local,
         }  # fmt: skip
         repo_id: int = (await self.server.call("register", arguments))["id"]
@@ -144,7 +144,7 @@ class PostgresJournal(Journal):
         self, visit: Visit, state: str, reason: str | None, *, due_in_s: float | None = None
     ) -> None:
         due_in_s = 0.0 if state == "due" else due_in_s
-        reason = reason and clean(reason)
+        reason = reason and storable(reason)
         ended = {"state": state, "reason": reason, "due_in_s": due_in_s}
         await self.server.call("release", _visit(visit) | ended)
 

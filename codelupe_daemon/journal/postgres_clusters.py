@@ -9,9 +9,9 @@ from typing import Any
 from codelupe_daemon.journal.clusters import Before, Cluster, Clustered, ClusterStore, Facts
 from codelupe_daemon.journal.consumers import Holder, Letter
 from codelupe_daemon.journal.owner import is_alive
-from codelupe_daemon.journal.pgcopy import clean
 from codelupe_daemon.journal.postgres_server import SQL, Connection, Server
 from codelupe_daemon.model import PlaceKey, Standing, place_key
+from codelupe_daemon.paths import storable
 
 
 class PostgresClusters(ClusterStore):
@@ -55,7 +55,7 @@ class PostgresClusters(ClusterStore):
     async def advance(self, holder: Holder, watermark: int, letters: Sequence[Letter] = ()) -> bool:
         async with self._as(holder) as cx:
             if cx is not None:
-                ids, reasons = [one[0] for one in letters], [clean(one[1]) for one in letters]
+                ids, reasons = [one[0] for one in letters], [storable(one[1]) for one in letters]
                 await cx.execute(SQL["bury"], holder.consumer, ids, reasons)
                 await cx.execute(SQL["advance"], holder.consumer, watermark)
         return cx is not None

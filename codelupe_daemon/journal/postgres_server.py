@@ -60,6 +60,7 @@ _NOT_OURS: Final = (
     asyncpg.UndefinedFunctionError,
     asyncpg.DatatypeMismatchError,
 )
+from codelupe_daemon.paths import storable
 
 
 class Server:
@@ -162,7 +163,7 @@ class Server:
         self, cx: Connection, call_id: int, name: str, arguments: Mapping[str, Any]
     ) -> None:
         quote = f"$c{secrets.token_hex(4)}$"
-        json = pgcopy.clean(orjson.dumps(arguments).decode())
+        json = storable(orjson.dumps(arguments).decode())
         statement = f"select codelupe_call({call_id}, '{name}', {quote}{json}{quote}); commit"
         with contextlib.suppress(OSError, asyncpg.ConnectionDoesNotExistError):
             await cx.execute(statement)

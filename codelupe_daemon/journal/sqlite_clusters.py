@@ -25,6 +25,7 @@ from codelupe_daemon.journal.owner import is_held
 from codelupe_daemon.journal.sql import queries
 from codelupe_daemon.journal.sqlite_look import connect_read_only
 from codelupe_daemon.model import PlaceKey, Standing, place_key
+from codelupe_daemon.paths import storable
 
 SQL = queries("sqlite", "clusters.sql")
 T = TypeVar("T")
@@ -82,7 +83,9 @@ class SqliteClusters(ClusterStore):
 
     async def advance(self, holder: Holder, watermark: int, letters: Sequence[Letter] = ()) -> bool:
         def work(cx: apsw.Connection) -> None:
-            cx.executemany(SQL["bury"], ((holder.consumer, *letter) for letter in letters))
+            cx.executemany(
+                SQL["bury"], ((holder.consumer, row_id, storable(why)) for row_id, why in letters)
+            )
             cx.execute(SQL["advance"], (watermark, holder.consumer))
 
         return await self._write_as(holder, work)
