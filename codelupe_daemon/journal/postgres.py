@@ -54,6 +54,7 @@ from codelupe_daemon.model import (
     Standing,
     Visit,
 )
+from codelupe_daemon.paths import storable
 from codelupe_daemon.spdx import license_class
 
 PAGE: Final = 2000
@@ -64,7 +65,6 @@ _OCCURRENCE: Final = (
 _CONTENT: Final = (blob, word, boolean, int4, float8, blob, blob, word)
 _TEXT: Final = (blob, blob)
 _VERDICT: Final = (blob, word, blob, word, float8, word, word, int2)
-from codelupe_daemon.paths import storable
 
 
 class PostgresJournal(Journal):

@@ -21,6 +21,7 @@ from asyncpg.pool import PoolConnectionProxy
 from codelupe_daemon.errors import Fatal, StaleVisit, TextsMissing, Transient
 from codelupe_daemon.journal import pgcopy
 from codelupe_daemon.journal.sql import migrations, queries, script
+from codelupe_daemon.paths import storable
 
 CHANNEL: Final = "codelupe_journal"
 CONNECTIONS_MAX: Final = 8
@@ -60,7 +61,6 @@ _NOT_OURS: Final = (
     asyncpg.UndefinedFunctionError,
     asyncpg.DatatypeMismatchError,
 )
-from codelupe_daemon.paths import storable
 
 
 class Server:
