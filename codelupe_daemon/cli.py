@@ -76,10 +76,15 @@ def ingest(
     servers: Servers,
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SOURCE", help="Git URLs, local clones, folders, @FILE."),
+        typer.Argument(
+            metavar="SOURCE", help="Git URLs, local clones, folders, @FILE, elasticsearch:INDEX."
+        ),
     ] = None,
     json: Json = False,
     due: Annotated[bool, typer.Option("--due", help="Also visit whatever is due.")] = False,
+    later: Annotated[
+        bool, typer.Option("--later", help="Only make them due: a daemon visits them.")
+    ] = False,
     no_consumers: Annotated[
         bool, typer.Option("--no-consumers", help="Record only; derived stores catch up later.")
     ] = False,
@@ -89,24 +94,27 @@ def ingest(
     ] = None,
 ) -> None:
     """Read sources and record what passes the rules."""
-    from codelupe_daemon.app.ingest import ingest as run_ingest
+    from codelupe_daemon.app import ingest as ingesting
     from codelupe_daemon.observe import progress, report
     from codelupe_daemon.tally import Tally
 
-    if not sources and not due:
+    if not sources and (later or not due):
         raise UsageError("name at least one SOURCE, or give --due")
     settings, tally = _settings(servers, licenses=licenses), Tally()
 
     async def work() -> bool:
         async with progress.shown(tally):
-            return await run_ingest(
+            if later:
+                return await ingesting.register(settings, sources or [], tally)
+            return await ingesting.ingest(
                 settings, sources or [], tally, due=due, consumers=not no_consumers
             )
 
     is_interrupted = _wait_for(work())
     if json:
         _print_json(tally.as_json())
-    report.ingested(report.console(stderr=json), tally, interrupted=is_interrupted)
+    show = report.registered if later else report.ingested
+    show(report.console(stderr=json), tally, interrupted=is_interrupted)
     if is_interrupted:
         raise typer.Exit(130)
     if tally.failed:

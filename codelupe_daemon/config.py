@@ -48,13 +48,12 @@ def default_store() -> str:
 
 
 def without_secrets(url: str) -> str:
-    """The URL for people: without the password, and without options, which may hold one."""
+    """The URL for people: without user, password or API key, and without options."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return f"{url.partition('://')[0]}://"
-    user, at, host = parts.netloc.rpartition("@")
-    return f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 class Settings(BaseSettings):
@@ -244,7 +243,8 @@ def _check_open(name: str, url: str) -> None:
     """Every process on the machine can read the arguments of every other."""
     with suppress(ValueError):  # no URL at all: Settings will say so
         parts = urlsplit(url)
-        if not parts.password and not parse_qs(parts.query).keys() & PASSWORDS:
+        is_key = name == "elasticsearch" and parts.username
+        if not (parts.password or is_key or parse_qs(parts.query).keys() & PASSWORDS):
             return
         raise UsageError(
             f"--{name} holds a password, which everybody on this machine could read: set"

@@ -9,7 +9,7 @@ from typing import Any
 
 from codelupe_daemon.app.consuming import consuming, for_ever
 from codelupe_daemon.app.running import ready_pipeline, stopped_by_signals
-from codelupe_daemon.app.stores import journal, queues, search_engine
+from codelupe_daemon.app.stores import engine_name, journal, queues
 from codelupe_daemon.config import Settings
 from codelupe_daemon.errors import Transient
 from codelupe_daemon.journal.base import Journal, RepositoryRow
@@ -46,7 +46,7 @@ async def daemon(
         with stopped_by_signals(stop):
             async with consuming(settings, store, are_wanted=consumers, manner=manner) as going:
                 pipeline.on_recorded = going.wake
-                engine = search_engine(settings)
+                engine = engine_name(settings)
                 events.happened(f"works on {store.location}: {shared.state}, {engine}")
                 async with _watched(settings, shared, events):
                     await pipeline.serve(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from codelupe_daemon.app.stores import journal
+from codelupe_daemon.app.stores import engine, engine_name, journal
 from codelupe_daemon.config import Settings
-from codelupe_daemon.search.fts5 import Fts5
 
 
 async def search(
@@ -20,8 +19,8 @@ async def search(
     limit: int,
 ) -> tuple[dict[str, Any], list[str]]:
     """The results, and the words to highlight in them. Raises `UsageError` and `Fatal`."""
-    async with journal(settings, to_look=True) as store:
-        results = await Fts5(store, settings.search_path).search(
+    async with journal(settings, to_look=True) as store, engine(settings, store) as index:
+        results = await index.search(
             query, language=language, repo=repo, path=path,
             min_quality=min_quality or 0.0, limit=limit,
         )  # fmt: skip
@@ -34,6 +33,7 @@ async def search(
         "total": results.total,
         "total_is_exact": results.is_total_exact,
         "watermark": results.watermark,
+        "engine": engine_name(settings),
         "hits": hits,
     }
     return found, re.findall(r"\w+", re.sub(r"\b[a-z]+:\S+", "", query))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from codelupe_daemon.app.consuming import consuming
 from codelupe_daemon.app.parts import examiner
 from codelupe_daemon.app.running import ready_pipeline, stopped_by_signals
-from codelupe_daemon.app.stores import journal, queues
+from codelupe_daemon.app.stores import elasticsearch, journal, queues
 from codelupe_daemon.config import Settings
 from codelupe_daemon.discover.named import named
 from codelupe_daemon.errors import Rejected
@@ -19,6 +19,7 @@ from codelupe_daemon.pipeline import as_repo
 from codelupe_daemon.tally import Tally
 
 REEXAMINE_PAGE = 200
+INDEX = "elasticsearch:"
 
 
 async def ingest(
@@ -28,13 +29,23 @@ async def ingest(
 
     What fails is in the tally. Raises `Fatal` and `UsageError`.
     """
-    repos = _discover(sources, tally)
+    repos = await _discover(settings, sources, tally)
     async with journal(settings, create=True) as store:
         if due:
             repos = [*map(as_repo, await store.repositories(due_only=True)), *repos]
         once = {repo.full_name: repo for repo in repos}  # what was named now outdoes what was due
         tally.sources += len(once)
         return await _run(settings, store, [*once.values()], tally, consumers=consumers)
+
+
+async def register(settings: Settings, sources: Sequence[str], tally: Tally) -> bool:
+    """Only make the sources known and due. What fails is in the tally; never interrupted."""
+    repos = await _discover(settings, sources, tally)
+    async with journal(settings, create=True) as store:
+        for repo in repos:
+            tally.sources += 1
+            await store.register(repo)
+    return False
 
 
 async def reexamine(settings: Settings, tally: Tally) -> dict[str, int]:
@@ -60,14 +71,32 @@ async def reexamine(settings: Settings, tally: Tally) -> dict[str, int]:
     }
 
 
-def _discover(sources: Sequence[str], tally: Tally) -> list[Repo]:
+async def _discover(settings: Settings, sources: Sequence[str], tally: Tally) -> list[Repo]:
     repos: list[Repo] = []
     for source in sources:
         try:
-            repos += named(source)
+            if source.startswith(INDEX):
+                repos += await _indexed(settings, source.removeprefix(INDEX), tally)
+            else:
+                repos += named(source)
         except Rejected as rejected:
             tally.sources += 1
             tally.source_failed(source, rejected.reason)
+    return repos
+
+
+async def _indexed(settings: Settings, index: str, tally: Tally) -> list[Repo]:
+    """The repositories that a crawler put into an index of Elasticsearch."""
+    from codelupe_daemon.discover.elasticsearch import Refused, repositories
+
+    repos: list[Repo] = []
+    async with elasticsearch(settings) as es:
+        async for found in repositories(es, index):
+            if isinstance(found, Refused):
+                tally.sources += 1
+                tally.source_failed(found.document, found.reason)
+            else:
+                repos.append(found)
     return repos
 
 

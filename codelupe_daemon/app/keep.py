@@ -9,7 +9,14 @@ from typing import Any
 
 from codelupe_daemon.app.consuming import catch_up
 from codelupe_daemon.app.places import full_name, places
-from codelupe_daemon.app.stores import clusters, consumer_named, consumers, journal
+from codelupe_daemon.app.stores import (
+    Opening,
+    clusters,
+    consumer_named,
+    consumers,
+    journal,
+    rebuild_queues,
+)
 from codelupe_daemon.config import Settings
 from codelupe_daemon.consume import export as exporting
 from codelupe_daemon.consume import runner
@@ -42,7 +49,16 @@ def _exported(exported: exporting.Exported) -> dict[str, Any]:
 
 async def replay(settings: Settings, consumer: str) -> dict[str, Any]:
     """Empty a derived store and fill it again from the journal."""
-    async with journal(settings) as store, consumer_named(settings, store, consumer)() as one:
+    async with journal(settings) as store:
+        if consumer == "redis":
+            await rebuild_queues(settings, store)
+            if not settings.redis_file_set:
+                return {"consumer": "redis", "watermark": await store.last_id()}
+        return await _replay(store, consumer_named(settings, store, consumer))
+
+
+async def _replay(store: Journal, opening: Opening) -> dict[str, Any]:
+    async with opening() as one:
         control = runner.Control()
         control.drain()
         outcome = await runner.run(store, one, owner=this_process(), control=control, replay=True)

@@ -14,9 +14,9 @@ from codelupe_daemon.app.stores import (
     Opening,
     clusters,
     consumer_openings,
+    engine_name,
     frontier_state,
     journal,
-    search_engine,
 )
 from codelupe_daemon.app.verdicts import as_json
 from codelupe_daemon.config import Settings
@@ -34,7 +34,7 @@ async def status(settings: Settings) -> dict[str, Any]:
     return {
         "store": store.location,
         "frontier": await frontier_state(settings),
-        "search": search_engine(settings),
+        "search": engine_name(settings),
         "repositories": {
             "known": sum(states.values()),
             "done": states.get("done", 0),

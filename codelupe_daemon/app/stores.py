@@ -10,7 +10,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from codelupe_daemon.config import Settings
 from codelupe_daemon.errors import Fatal, Transient, UsageError
@@ -22,9 +22,12 @@ from codelupe_daemon.journal.sqlite_look import ReadOnlyJournal, is_writable
 from codelupe_daemon.queues.base import DatabaseQueues, Queues
 
 if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
+
     from codelupe_daemon.consume.runner import Consumer
     from codelupe_daemon.consume.search_index import SearchIndex
     from codelupe_daemon.queues.redis_link import Link
+    from codelupe_daemon.search.engine import Engine
 
 
 class _Opened(Protocol):
@@ -67,7 +70,7 @@ def _journal(settings: Settings, *, to_look: bool) -> Journal:
 @contextlib.asynccontextmanager
 async def queues(settings: Settings, store: Journal) -> AsyncIterator[Queues]:
     """What daemons share beside the journal, which must be open."""
-    async with _open(_queues(settings, store)) as shared:
+    async with _open(_queues(settings, store), "redis") as shared:
         yield shared
 
 
@@ -92,6 +95,17 @@ async def redis_link(settings: Settings) -> AsyncIterator[Link]:
         yield link
 
 
+async def rebuild_queues(settings: Settings, store: Journal) -> None:
+    """Make the lists and sets in Redis anew. Raises `UsageError` where the settings name none."""
+    from codelupe_daemon.queues.redis import RedisQueues
+
+    shared = _queues(settings, store)
+    if not isinstance(shared, RedisQueues):
+        raise UsageError("no Redis is named: give --redis redis://HOST/NUMBER")
+    async with _open(shared, "redis"):
+        await shared.rebuild()
+
+
 def _queues(settings: Settings, store: Journal) -> Queues:
     if settings.redis is None:
         return DatabaseQueues(store)
@@ -107,11 +121,15 @@ def _queues(settings: Settings, store: Journal) -> Queues:
 async def consumers(settings: Settings, store: Journal) -> AsyncIterator[list[Consumer]]:
     """Every consumer of this store, open; the journal must be open.
 
-    Raises `Fatal` where the server of one cannot be reached.
+    Raises `Fatal` where the server of one cannot be reached, or not be used.
     """
     async with contextlib.AsyncExitStack() as opened:
         openings = consumer_openings(settings, store)
-        yield [await opened.enter_async_context(one()) for one in openings.values()]
+        kept = [await opened.enter_async_context(one()) for one in openings.values()]
+        for one in kept:
+            with _needed(one.name):
+                await one.check()
+        yield kept
 
 
 def consumer_openings(
@@ -119,7 +137,9 @@ def consumer_openings(
 ) -> dict[str, Opening]:
     """The consumers of this store by name, each to be opened."""
     found: dict[str, Opening] = {}
-    if settings.elasticsearch is None and (settings.search_path.exists() or not to_look):
+    if settings.elasticsearch is not None:
+        found["elasticsearch"] = lambda: _elasticsearch(settings, store)
+    elif settings.search_path.exists() or not to_look:
         found[search_name(settings)] = lambda: search_index(settings, is_read_only=to_look)
     found["near_duplicates"] = lambda: _near_duplicates(settings, store)
     if settings.redis is not None and settings.redis_file_set:
@@ -138,11 +158,41 @@ def consumer_named(settings: Settings, store: Journal, name: str) -> Opening:
     return openings[full]
 
 
-def search_engine(settings: Settings) -> str:
-    """Who answers `search`, for people."""
+@contextlib.asynccontextmanager
+async def engine(settings: Settings, store: Journal) -> AsyncIterator[Engine[Any]]:
+    """What answers `search`."""
+    if settings.elasticsearch is None:
+        from codelupe_daemon.search.fts5 import Fts5
+
+        yield Fts5(store, settings.search_path)
+        return
+    from codelupe_daemon.search.elasticsearch import ElasticsearchEngine
+
+    async with elasticsearch(settings) as es:
+        yield ElasticsearchEngine(store, es)
+
+
+def engine_name(settings: Settings) -> str:
+    """The same, for people."""
     if settings.elasticsearch is not None:
         return "elasticsearch"
     return "embedded index on this machine" if settings.is_served else "embedded index"
+
+
+@contextlib.asynccontextmanager
+async def elasticsearch(settings: Settings) -> AsyncIterator[AsyncElasticsearch]:
+    """The server of these settings. Raises `UsageError` where they name none, and `Fatal`."""
+    from codelupe_daemon import elastic
+
+    if settings.elasticsearch is None:
+        raise UsageError("no Elasticsearch is named: give --elasticsearch http://HOST:9200")
+    es = elastic.connect(settings.elasticsearch, settings.elasticsearch_ca)
+    try:
+        with _needed("elasticsearch"):
+            await elastic.check(es)
+        yield es
+    finally:
+        await es.close()
 
 
 def search_name(settings: Settings) -> str:
@@ -195,7 +245,20 @@ async def _redis(settings: Settings, store: Journal) -> AsyncIterator[Consumer]:
     from codelupe_daemon.consume.redis_sets import RedisSets
 
     assert settings.redis is not None
-    async with _open(RedisSets(_clusters(settings, store), settings.redis)) as consumer:
+    async with _open(RedisSets(_clusters(settings, store), settings.redis), "redis") as consumer:
+        yield consumer
+
+
+@contextlib.asynccontextmanager
+async def _elasticsearch(settings: Settings, store: Journal) -> AsyncIterator[Consumer]:
+    from codelupe_daemon.consume.elasticsearch import ElasticsearchIndex
+
+    assert settings.elasticsearch is not None
+    url, ca = settings.elasticsearch, settings.elasticsearch_ca
+    async with (
+        clusters(settings, store) as states,
+        _open(ElasticsearchIndex(states, store, url, ca=ca), "elasticsearch") as consumer,
+    ):
         yield consumer
 
 

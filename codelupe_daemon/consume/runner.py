@@ -62,12 +62,17 @@ class Consumer(ABC):
     """
 
     name: str
+    page_rows: int = PAGE_ROWS
+    """How many rows are taken at once, where their texts are short enough."""
 
     @abstractmethod
     async def open(self) -> None: ...
 
     @abstractmethod
     async def close(self) -> None: ...
+
+    async def check(self) -> None:  # noqa: B027 - most have nothing that could stand in their way
+        """Raises `Fatal` where the store cannot be written as it stands; a replay may mend it."""
 
     @abstractmethod
     async def claim(self, owner: str, lease_s: float) -> Lease | None:
@@ -205,7 +210,7 @@ async def run(
     owner: str,
     control: Control,
     replay: bool = False,
-    page_rows: int = PAGE_ROWS,
+    page_rows: int | None = None,
     lease_s: float = LEASE_S,
     poll_s: float = POLL_S,
     patience_s: float = 60.0,
@@ -216,7 +221,8 @@ async def run(
     `replay` empties it first. `owner` is the name of this process (`journal.owner`). What is
     `Transient` is tried again for `patience_s`, then raised; `told` hears of it (see `retried`).
     """
-    runner = _Runner(journal, consumer, control, page_rows, lease_s, poll_s, patience_s, told)
+    rows = page_rows or consumer.page_rows
+    runner = _Runner(journal, consumer, control, rows, lease_s, poll_s, patience_s, told)
     lease = await runner.retry(lambda: consumer.claim(owner, lease_s))
     if lease is None:
         return Outcome.HELD

@@ -71,6 +71,13 @@ def ingested(out: Console, tally: Tally, *, interrupted: bool) -> None:
         out.print("interrupted: what was read is recorded; run the same command again to go on")
 
 
+def registered(out: Console, tally: Tally, *, interrupted: bool) -> None:  # noqa: ARG001 - as above
+    """The same for sources that are only made known."""
+    due = tally.sources - len(tally.failed)
+    out.print(f"{due:,} sources are due: `codelupe daemon` visits them")
+    _failed(out, tally)
+
+
 def _failed(out: Console, tally: Tally) -> None:
     for source, reason in tally.failed:
         out.print(Text(f"failed: {source}: {reason}", style="red"))
@@ -114,7 +121,8 @@ def found(out: Console, results: Mapping[str, Any], words: Sequence[str]) -> Non
             text.highlight_words(words, style="bold yellow", case_sensitive=False)
             out.print(text)
     least = "" if results["total_is_exact"] else "at least "
-    out.print(f"{len(results['hits'])} of {least}{results['total']:,} texts")
+    engine = "" if results["engine"] == "embedded index" else f" ({results['engine']})"
+    out.print(f"{len(results['hits'])} of {least}{results['total']:,} texts{engine}")
 
 
 def verdict(out: Console, verdict: Mapping[str, Any]) -> None:

@@ -59,7 +59,10 @@ def test_status(home: Home) -> None:
 def test_search_has_the_documented_shape(home: Home) -> None:
     found = answer(home, "search", "OnlyHere", "--path", "new*")
     (hit,) = found.pop("hits")
-    assert found == {"query": "OnlyHere", "total": 1, "total_is_exact": True, "watermark": 8}
+    assert found == {
+        "query": "OnlyHere", "total": 1, "total_is_exact": True, "watermark": 8,
+        "engine": "embedded index",
+    }  # fmt: skip
     assert set(hit) == {"id", "repo", "path", "language", "quality", "lines"}
     assert (hit["path"], hit["language"]) == (r"new\x0aline.py", "Python")
     assert hit["lines"][0] == {"line": 1, "text": "class OnlyHere:"}
