@@ -64,6 +64,7 @@ class ElasticsearchIndex(StoredConsumer):
     """
 
     name = "elasticsearch"
+    page_rows = PAGE_ROWS
 
     def __init__(
         self,

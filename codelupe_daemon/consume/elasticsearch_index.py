@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from elasticsearch import AsyncElasticsearch, BadRequestError, NotFoundError
 
 from codelupe_daemon.elastic import CODE, CODE_WRITE, WATERMARKS, explained
-from codelupe_daemon.errors import Fatal
+from codelupe_daemon.errors import Fatal, Transient
 
 _CUSTOM: Final = f"{CODE}@custom"
 """A component template that a person may make: its settings (shards, replicas) win over ours."""
@@ -25,6 +25,9 @@ _NUMBERED: Final = re.compile(rf"{CODE}-(\d{{3,}})")
 _MADE_BY: Final = "codelupe"
 _SEARCHES_END_S: Final = 1.0
 """How long an index stays when it is searched no more, for searches that began on it."""
+
+_COPIES_S: Final = 60
+"""How long copies of a shard may lag behind before that is told."""
 
 _LOADING: Final = {
     "refresh_interval": "-1",
@@ -270,10 +273,39 @@ async def is_in_place(es: AsyncElasticsearch, name: str, *, is_searched: bool) -
 
 
 async def expunge(es: AsyncElasticsearch) -> None:
-    """Leave nothing of deleted documents in the files, once no copy of a shard needs it."""
+    """Leave nothing in the files of what is deleted by now. Raises `Transient`."""
     with explained(), suppress(NotFoundError):
+        await _wait_for_copies(es)
+        await es.indices.flush(index=CODE_WRITE, force=True)  # else a merge keeps what it held
         await es.indices.forcemerge(index=CODE_WRITE, only_expunge_deletes=True)
         await es.indices.flush(index=CODE_WRITE, force=True)
+
+
+async def _wait_for_copies(es: AsyncElasticsearch) -> None:
+    """What is deleted is kept until every copy of a shard is known to know it: half a minute."""
+    done = {shard: stats["seq_no"]["max_seq_no"] for shard, stats in await _shards(es)}
+    for _ in range(_COPIES_S):
+        leases = [
+            (shard, lease["retaining_seq_no"])
+            for shard, stats in await _shards(es)
+            for lease in stats["retention_leases"]["leases"]
+        ]
+        if all(kept > done.get(shard, -1) for shard, kept in leases):
+            return
+        await asyncio.sleep(1)
+    raise Transient("Elasticsearch still keeps what was deleted, for copies that lag behind")
+
+
+async def _shards(es: AsyncElasticsearch) -> list[tuple[tuple[str, str], Any]]:
+    """Statistics of each primary shard, by index and number."""
+    answer = await es.indices.stats(index=CODE_WRITE, level="shards")
+    return [
+        ((name, number), stats)
+        for name, found in answer["indices"].items()
+        for number, copies in found["shards"].items()
+        for stats in copies
+        if stats["routing"]["primary"]
+    ]
 
 
 async def publish(es: AsyncElasticsearch, watermark: int) -> None:
