@@ -339,7 +339,7 @@ class PostgresJournal(Journal):
 
 def regular_expression(pattern: str) -> str:
     """A glob pattern as Postgres' regular expressions have it; as `fnmatch` reads it."""
-    body = fnmatch.translate(pattern).removeprefix("(?s:").removesuffix(r")\Z")
+    body = fnmatch.translate(pattern).removeprefix("(?s:").rpartition(")")[0]
     return f"^(?:{body.replace('(?>.*?', '(?:.*?')})$"
 
 
