@@ -79,12 +79,20 @@ class Recorder:
 
     async def run(self) -> None:
         """Record whatever is put, until `end`."""
-        while (piece := await self._pieces.get()) is not None:
-            pieces, is_last = await self._gather(piece)
-            await self._append(pieces)
-            self._on_recorded()
-            if is_last:
-                return
+        free = asyncio.Semaphore(self._journal.appends_at_once)
+        async with asyncio.TaskGroup() as appends:
+            while (piece := await self._pieces.get()) is not None:
+                pieces, is_last = await self._gather(piece)
+                await free.acquire()
+                appends.create_task(self._record(pieces)).add_done_callback(
+                    lambda _: free.release()
+                )
+                if is_last:
+                    return
+
+    async def _record(self, pieces: Sequence[_Piece]) -> None:
+        await self._append(pieces)
+        self._on_recorded()
 
     async def _gather(self, piece: _Piece) -> tuple[list[_Piece], bool]:
         """Pieces for one append: enough rows to be worth it, unless nothing more comes."""

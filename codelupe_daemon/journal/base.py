@@ -136,6 +136,9 @@ class Journal(ABC):
     location: str
     """What `--store` was given, without secrets."""
 
+    appends_at_once: int = 1
+    """From how many on one process's appends only wait for each other."""
+
     @abstractmethod
     async def open(self, *, create: bool) -> None:
         """Open the store and bring its schema up to date; without `create` it must exist."""

@@ -70,6 +70,8 @@ _VERDICT: Final = (blob, word, blob, word, float8, word, word, int2)
 class PostgresJournal(Journal):
     """See `Journal`. `server` may be shared with what else lies in the same database."""
 
+    appends_at_once = 2  # one is brought to the server while the other is decided there
+
     def __init__(self, url: str) -> None:
         self.server = Server(url)
         self.location = self.server.location
