@@ -14,6 +14,7 @@ from typing import Final
 from redis.commands.core import AsyncScript
 
 from codelupe_daemon.consume.runner import Holding, Lease, LeaseLost, StoredConsumer
+from codelupe_daemon.errors import Transient
 from codelupe_daemon.journal.consumers import ConsumerStore
 from codelupe_daemon.model import Entry, Op
 from codelupe_daemon.queues import redis_scripts as scripts
@@ -54,7 +55,11 @@ class RedisSets(StoredConsumer):
         await asyncio.sleep(self._pause_s)
         lease = await super().claim(owner, lease_s)
         if lease is not None:
-            await self._call(self._hold, _token(lease))
+            try:
+                await self._call(self._hold, _token(lease))
+            except Transient:
+                await self.release(lease)  # else the next try finds it held
+                raise
         return lease
 
     async def watermark(self) -> int:

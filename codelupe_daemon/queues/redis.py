@@ -14,10 +14,11 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from redis.asyncio import Redis as Client
+from redis.utils import str_if_bytes
 
 from codelupe_daemon.errors import Transient
 from codelupe_daemon.journal.base import Journal, RepositoryRow
-from codelupe_daemon.journal.owner import this_process
+from codelupe_daemon.journal.owner import is_alive, this_process
 from codelupe_daemon.model import Visit
 from codelupe_daemon.queues import redis_scripts as scripts
 from codelupe_daemon.queues.base import POLL_S, DatabaseQueues, Queues
@@ -230,7 +231,9 @@ class RedisQueues(Queues):
 
     async def _repair(self) -> None:
         """Take dead processes' files out of the list; bring the set of repositories up to date."""
-        await self._ask(lambda _: self._tidy(_OUTSTANDING, [DEAD_S]))
+        owners = map(str_if_bytes, await self._ask(lambda redis: redis.hkeys(Key.OUTSTANDING)))
+        dead = [owner for owner in owners if not is_alive(owner.rpartition(":")[0])]
+        await self._ask(lambda _: self._tidy(_OUTSTANDING, [DEAD_S, *dead]))
         noted = await self._ask(lambda redis: redis.hget(Key.DONE_STATE, "position"))
         changed_at, after_id = float(noted) - LOOK_BACK_S if noted else 0.0, 0
         is_more = True

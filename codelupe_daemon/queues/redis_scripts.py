@@ -59,8 +59,9 @@ redis.call('HSET', KEYS[2], ARGV[1], have + missing)
 return have + missing
 """
 
-# KEYS: as above. ARGV: seconds of silence after which a daemon is dead. The list's length.
-TIDY: Final = """
+# KEYS: as above. ARGV: seconds of silence after which an owner is dead, owners that are so.
+TIDY: Final = f"""{_EACH}
+each('HDEL', KEYS[2], 2, #ARGV)
 local since = redis.call('TIME')[1] - ARGV[1]
 local total, counts = 0, redis.call('HGETALL', KEYS[2])
 for i = 1, #counts, 2 do
@@ -78,7 +79,6 @@ if surplus > 0 then
 elseif surplus < 0 then
     redis.call('UNLINK', KEYS[1], KEYS[2])
 end
-return redis.call('LLEN', KEYS[1])
 """
 
 # KEYS: set, state. ARGV: what to note as its position or '', how many of the rest to add, members
