@@ -166,14 +166,18 @@ def _put(row: LiveContent) -> ReplaceOne[_Document]:
     document = {
         "_id": row.content_hash.hex(),
         "journal_id": row.newest_id,
+        "add_id": row.id,
         "content_hash": row.content_hash.hex(),
         "repo": row.place.repo,
         "file_path": row.place.path,
+        "commit": row.place.commit and row.place.commit.hex(),
         "content": row.content,
+        "content_chars": row.content_chars,
         "language": row.language,
         "quality_score": round(row.quality / 100, 3),
         "license": row.license,
         "signals": orjson.loads(row.signals),
+        "created_at": row.created_at,
     }
     older = {"_id": document["_id"], "journal_id": {"$lte": row.newest_id}}
     return ReplaceOne(older, document, upsert=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from codelupe_daemon.journal.owner import this_process
 from codelupe_daemon.journal.sqlite_clusters import SqliteClusters
 from codelupe_daemon.model import LiveContent
 from tests.consume.following import catch_up
-from tests.contract.build import EXPIRED_S, LEASE_S, Ingest, all_live, hash_of, repo, text
+from tests.contract.build import COMMIT, EXPIRED_S, LEASE_S, Ingest, all_live, hash_of, repo, text
 
 Code = Collection[dict[str, Any]]
 
@@ -64,18 +65,23 @@ async def test_a_document_has_the_fields_of_the_index(
     await ingest.complete(repo("a/a", "MIT"), {"src/größe.py": text("walrus")})
     assert await catch_up(journal, consumer) is Outcome.CAUGHT_UP
     content_hash = hash_of(text("walrus")).hex()
+    [live] = await all_live(journal)
     assert list(code.find()) == [
         {
             "_id": content_hash,
             "journal_id": 1,
+            "add_id": 1,
             "content_hash": content_hash,
             "repo": "a/a",
             "file_path": "src/größe.py",
+            "commit": COMMIT.hex(),
             "content": text("walrus"),
+            "content_chars": len(text("walrus")),
             "language": "Python",
             "quality_score": 0.8,
-            "license": (await all_live(journal))[0].license,
+            "license": live.license,
             "signals": {"lines": 6},
+            "created_at": live.created_at,
         }
     ]
 
@@ -267,14 +273,16 @@ async def test_a_user_whom_the_server_does_not_know(
     await consumer.close()
 
 
-async def test_a_server_that_is_away(
+async def test_a_server_that_does_not_answer(
     journal: Journal, states: SqliteClusters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One that listens: the client leaks a socket where it is closed while it is refused."""
     monkeypatch.setattr(mongo, "TIMEOUT_MS", 200)
-    consumer = Mongo(states, journal, "mongodb://127.0.0.1:9")
-    with pytest.raises(Transient, match="CODELUPE_MONGO"):
-        await consumer.open()
-    await consumer.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        consumer = Mongo(states, journal, f"mongodb://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(Transient, match="CODELUPE_MONGO"):
+            await consumer.open()
+        await consumer.close()
 
 
 def test_without_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
