@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Callable
 
-from codelupe_daemon.errors import Rejected, StaleVisit, Transient
+from codelupe_daemon.errors import Rejected, StaleVisit
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.model import Repo, Visit
+from codelupe_daemon.retry import retried
 
 CLAIM_POLL_S = 0.5
 
@@ -57,8 +59,6 @@ class Frontier:
         while True:
             await asyncio.sleep(self._lease_s / 3)
             try:
-                await self._journal.renew(visit, self._lease_s)
-            except Transient:
-                continue
+                await retried(lambda: self._journal.renew(visit, self._lease_s), math.inf)
             except StaleVisit:
                 return

@@ -51,7 +51,7 @@ from codelupe_daemon.model import (
 )
 from codelupe_daemon.plan import Plan, inherit, licensed, plan_page
 from codelupe_daemon.queues.base import Queues
-from codelupe_daemon.recorder import JOURNAL_PATIENCE_S, Recorder, Sending
+from codelupe_daemon.recorder import Recorder, Sending
 from codelupe_daemon.retry import retried
 from codelupe_daemon.tally import Tally
 
@@ -81,6 +81,8 @@ class PipelineLimits:
     record_rows: int = 3000
     patience_s: float = 15.0
     """How long a source that fails is tried again."""
+    journal_patience_s: float = 600.0
+    """How long a journal that fails is tried again: another process may be vacuuming it."""
     attempts: int = 3
     """Visits that may end with the process before the repository is examined in a child."""
     retry_s: float = 3600.0
@@ -177,6 +179,7 @@ class Pipeline:
         self._to_examine: asyncio.Queue[_Chunk | None] = asyncio.Queue(cores)
         self._recorder = Recorder(
             journal, queues, tally, rows=limits.record_rows, queued=cores * 2,
+            patience_s=limits.journal_patience_s,
             on_recorded=lambda: self.on_recorded(),  # noqa: PLW0108 - it is set later
             is_stopping=self.is_stopping,
         )  # fmt: skip
@@ -271,7 +274,8 @@ class Pipeline:
             self._visiting -= 1
 
     async def _visit_named(self, repo: Repo) -> None:
-        visit = await self._frontier.claim(repo, self._tally.waiting_for, self.is_stopping)
+        waiting = self._tally.waiting_for
+        visit = await self._ask(lambda: self._frontier.claim(repo, waiting, self.is_stopping))
         if visit is None:
             raise Interrupted
         self._tally.waits_no_more(repo.full_name)
@@ -515,10 +519,9 @@ class Pipeline:
     ) -> Part:
         return Part(state.visit, state.commit, self._examiner.version, occurrences, contents)
 
-    async def _ask(
-        self, work: Callable[[], Awaitable[T]], patience_s: float = JOURNAL_PATIENCE_S
-    ) -> T:
+    async def _ask(self, work: Callable[[], Awaitable[T]], patience_s: float | None = None) -> T:
         """What the journal answers; while it is away, tried again."""
+        patience_s = patience_s or self._limits.journal_patience_s
         told = self._tally.journal_away
         return await retried(work, patience_s, self.is_stopping, told)
 

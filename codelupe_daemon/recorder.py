@@ -17,7 +17,6 @@ from codelupe_daemon.tally import Tally
 T = TypeVar("T")
 RECORD_WAIT_S = 0.02
 RECORD_BYTES = 32 << 20
-JOURNAL_PATIENCE_S = 600.0  # another process may be vacuuming the store
 
 
 @dataclass(slots=True)
@@ -51,6 +50,7 @@ class Recorder:
         *,
         rows: int,
         queued: int,
+        patience_s: float,
         on_recorded: Callable[[], None],
         is_stopping: Callable[[], bool],
     ) -> None:
@@ -62,7 +62,7 @@ class Recorder:
         self._on_the_way = 0
         self._on_recorded = on_recorded
         self._is_stopping = is_stopping
-        self.patience_s = JOURNAL_PATIENCE_S
+        self.patience_s = patience_s
 
     def expect(self, sending: Sending) -> None:
         """A part will be put: until then a batch may wait for it."""

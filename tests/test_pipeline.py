@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from codelupe_daemon.journal.sqlite import SqliteJournal
 from codelupe_daemon.model import Op, Part, Reason, Recorded, Repo
 from codelupe_daemon.pipeline import Pipeline, PipelineLimits
 from codelupe_daemon.quarantine import QuarantinedExaminer
-from codelupe_daemon.queues.base import DatabaseQueues
+from codelupe_daemon.queues.base import DatabaseQueues, Queues
 from codelupe_daemon.tally import Tally
 from tests import builders
 from tests.builders import LENIENT
@@ -47,14 +48,15 @@ class World:
         limits: PipelineLimits,
         opener: Callable[[Repo], AbstractContextManager[Tree]],
         settings: ExamineSettings = ANY,
+        queues: Queues | None = None,
     ) -> Pipeline:
         pack = self.journal.pack
         frontier = Frontier(self.journal, this_process(), lease_s=60, wait_s=5)
         quarantined = QuarantinedExaminer(settings, pack, 60)
         examiner = Examiner(settings, pack)
-        queues = DatabaseQueues(self.journal)
+        shared = queues or DatabaseQueues(self.journal)
         return Pipeline(
-            self.journal, frontier, queues, opener, examiner, quarantined, limits, tally
+            self.journal, frontier, shared, opener, examiner, quarantined, limits, tally
         )
 
     async def visit(
@@ -71,6 +73,19 @@ class World:
         pipeline = self.pipeline(tally, at_once, opener, settings)
         await pipeline.run([local(folder) for folder in folders])
         return tally.failed
+
+    def serving(
+        self, tally: Tally, queues: Queues | None = None, **limits: Any
+    ) -> tuple[Pipeline, Coroutine[Any, Any, None]]:
+        """A pipeline over whatever is due, and its run until nothing is."""
+        opener = partial(open_tree, limits=FetchLimits(), scratch=self.scratch)
+        pipeline = self.pipeline(tally, PipelineLimits(**limits), opener, queues=queues)
+        shared = queues or DatabaseQueues(self.journal)
+
+        async def is_over() -> bool:
+            return not await self.journal.due(1)
+
+        return pipeline, pipeline.serve(partial(shared.claim, this_process(), 60, 0), is_over)
 
     async def reason(self, repo: Path, path: str) -> Reason | None:
         row = await self.journal.find(str(repo), path)
@@ -243,6 +258,127 @@ async def test_who_stops_while_the_network_fails_has_a_source_that_is_due(world:
     assert tally.failed == []
     [row] = await world.journal.repositories(due_only=True)
     assert (row.state, row.reason) == ("due", "interrupted")
+
+
+# -- whatever is due ------------------------------------------------------------------------------
+
+
+class Told(DatabaseQueues):
+    """Remembers what it is told, and says that everything is known."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self.paths: list[str] = []
+        self.files = 0
+        self.visits: list[tuple[int, bool]] = []
+
+    async def known(self, hashes: Sequence[bytes]) -> list[bool]:
+        return [True] * len(hashes)
+
+    async def listed(self, repo: str, paths: Sequence[str]) -> None:
+        self.paths += (f"{Path(repo).name}/{path}" for path in paths)
+
+    async def recorded(self, files: int) -> None:
+        self.files += files
+
+    async def visited(self, repo_id: int, *, is_done: bool) -> None:
+        self.visits.append((repo_id, is_done))
+
+
+async def test_queues_hear_of_every_file_and_never_decide(world: World, tmp_path: Path) -> None:
+    whole = builders.repo(tmp_path / "whole", {b"a.py": CODE, b"sub/b.py": OTHER, b"c.md": CODE})
+    broken = builders.missing_object(tmp_path / "broken", {b"d.py": CODE, b"e.py": b"#"}, [b"e.py"])
+    ids = [await world.journal.register(local(one)) for one in (whole, broken)]
+    queues, tally = Told(world.journal), Tally()
+    await world.serving(tally, queues)[1]
+    assert sorted(queues.paths) == [
+        "broken/d.py", "broken/e.py", "whole/a.py", "whole/c.md", "whole/sub/b.py",
+    ]  # fmt: skip
+    assert queues.files == 5
+    assert sorted(queues.visits) == [(ids[0], True), (ids[1], False)]
+    assert len(await world.live()) == 2  # texts came, though all were said to be there
+
+
+async def test_what_a_visit_that_fails_did_not_send_is_counted_out(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = builders.repo(tmp_path / "r", {b"m%d.py" % n: CODE + b"#%d\n" % n for n in range(9)})
+    await world.journal.register(local(repo))
+    queues, tally = Told(world.journal), Tally()
+    pipeline, serving = world.serving(tally, queues, chunk_files=1)
+    monkeypatch.setattr(queues, "listed", _then(queues.listed, pipeline.stop))
+    await serving
+    assert queues.files == len(queues.paths) == 9
+    [row] = await world.journal.repositories(due_only=True)
+    assert (row.state, row.reason, row.attempts) == ("due", "interrupted", 0)
+
+
+def _then(work: Callable[..., Any], also: Callable[[], None]) -> Callable[..., Any]:
+    async def both(*given: Any) -> Any:
+        result = await work(*given)
+        also()
+        return result
+
+    return both
+
+
+class Away:
+    """A method that fails so often before it works."""
+
+    def __init__(self, method: Callable[..., Any], failures: int) -> None:
+        self.method, self.failures, self.calls = method, failures, 0
+
+    async def __call__(self, *given: Any, **named: Any) -> Any:
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise Transient("the store is away")
+        return await self.method(*given, **named)
+
+
+@pytest.mark.parametrize("name", ["append", "finish", "known_oids", "reason_counts", "claim_next"])
+async def test_an_outage_of_the_journal_is_waited_for(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    repo = builders.repo(tmp_path / "r", {b"a.py": CODE})
+    await world.journal.register(local(repo))
+    monkeypatch.setattr(world.journal, name, Away(getattr(world.journal, name), 2))
+    tally = Tally()
+    await world.serving(tally)[1]
+    assert (tally.done, tally.failed, tally.away) == ([str(repo)], [], None)
+    assert await world.live() == {"r/a.py": "Python"}
+
+
+async def test_a_visit_that_the_journal_fails_is_due_at_once(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = builders.repo(tmp_path / "r", {b"a.py": CODE})
+    await world.journal.register(local(repo))
+    oids = Away(world.journal.known_oids, 1)
+    monkeypatch.setattr(world.journal, "known_oids", oids)
+    tally = Tally()
+    await world.serving(tally, journal_patience_s=0.01)[1]
+    assert tally.failed == [(str(repo), "the store is away")]
+    assert tally.done == [str(repo)]  # by the next claim
+    assert oids.calls == 2
+
+
+async def test_who_stops_while_the_journal_is_away_does_not_wait_for_it(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = builders.repo(tmp_path / "r", {b"a.py": CODE})
+    await world.journal.register(local(repo))
+    tally = Tally()
+    pipeline, serving = world.serving(tally)
+
+    async def away(_: Sequence[Part]) -> Recorded:
+        pipeline.stop()
+        raise Transient("the store is away")
+
+    monkeypatch.setattr(world.journal, "append", away)
+    await serving
+    assert tally.failed == [(str(repo), "the store is away")]
+    [row] = await world.journal.repositories(due_only=True)
+    assert (row.state, row.attempts) == ("due", 0)
 
 
 def license_text(name: str) -> bytes:
