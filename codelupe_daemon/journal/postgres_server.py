@@ -21,6 +21,7 @@ from asyncpg.pool import PoolConnectionProxy
 from codelupe_daemon.errors import Fatal, StaleVisit, TextsMissing, Transient
 from codelupe_daemon.journal import pgcopy
 from codelupe_daemon.journal.sql import migrations, queries, script
+from codelupe_daemon.journal.transfer import half_copied
 from codelupe_daemon.paths import storable
 
 CHANNEL: Final = "codelupe_journal"
@@ -38,6 +39,7 @@ STAGING: Final = script("postgres", "staging.sql")
 Record = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
 Row = tuple[Any, ...]
+Around = Callable[[Connection], contextlib.AbstractAsyncContextManager[object]]
 Staged = dict[str, tuple[Sequence[pgcopy.Encode], Iterable[Sequence[Any]]]]
 """Temporary table -> the encoders of its columns, and its rows."""
 
@@ -212,24 +214,33 @@ class Server:
             return version
         return None if tables & {"processed_files", "repositories", "journal"} else 0
 
-    async def migrate(self, prepare: Callable[[Connection], Any] | None = None) -> tuple[int, int]:
+    async def migrate(self, around: Around = contextlib.nullcontext) -> tuple[int, int]:
         """Bring the schema up to date in one transaction; the versions before and after.
 
-        `prepare` runs first, in the same transaction. Raises `Fatal` for a newer schema.
+        `around` is entered before its steps and left after them, in the same transaction. Raises
+        `Fatal` for a newer schema.
         """
-        steps = migrations("postgres")
         async with self.transaction() as cx:
             await cx.execute("select pg_advisory_xact_lock(19276114465)")
-            if prepare is not None:
-                await prepare(cx)
-            await cx.execute(SQL["make_schema"])
-            before: int = await cx.fetchval("select coalesce(max(version), 0) from codelupe_schema")
-            self.check_version(before)
-            for number, step in enumerate(steps[before:], start=before + 1):
-                await cx.execute(step)
-                await cx.execute("insert into codelupe_schema (version) values ($1)", number)
-            await cx.execute("delete from codelupe_shape")
-            await cx.execute(f"insert into codelupe_shape {SQL['shape']}")
+            async with around(cx):
+                return await self._migrate(cx)
+
+    async def _migrate(self, cx: Connection) -> tuple[int, int]:
+        steps = migrations("postgres")
+        await cx.execute(SQL["make_schema"])
+        before: int = await cx.fetchval("select coalesce(max(version), 0) from codelupe_schema")
+        self.check_version(before)
+        if before == len(steps):
+            return before, before
+        shape = f"({SQL['shape'].removesuffix(';')}) shape (name, type)"
+        others = f"select name from {shape} except select name from codelupe_shape"  # noqa: S608 - our own text
+        foreign = [row[0] for row in await cx.fetch(others)]
+        for number, step in enumerate(steps[before:], start=before + 1):
+            await cx.execute(step)
+            await cx.execute("insert into codelupe_schema (version) values ($1)", number)
+        await cx.execute("delete from codelupe_shape")
+        recorded = f"insert into codelupe_shape select * from {shape} where not name = any ($1)"  # noqa: S608 - our own text
+        await cx.execute(recorded, foreign)
         return before, len(steps)
 
     def check_version(self, version: int) -> None:
@@ -242,6 +253,9 @@ class Server:
 
     async def check(self) -> None:
         """Raises `Fatal` where the schema is not this version's, or was changed by hand."""
+        if await self.value("select to_regclass('codelupe_copying') is not null"):
+            source = await self.value("select source from codelupe_copying")
+            raise half_copied(self.location, source)
         version = await self.schema()
         known = len(migrations("postgres"))
         if version is None:

@@ -18,6 +18,7 @@ import zstandard
 
 from codelupe_daemon.errors import Fatal, Transient
 from codelupe_daemon.journal.sql import migrations, queries
+from codelupe_daemon.journal.transfer import half_copied
 
 APPLICATION_ID: Final = 0x434C5550  # "CLUP", so that another program's database is not taken over
 SQL: Final = queries("sqlite")
@@ -103,7 +104,24 @@ def run_many(cx: apsw.Connection, name: str, bounds: Iterable[tuple[Any, ...]]) 
 
 
 def migrate(cx: apsw.Connection, path: Path) -> None:
-    """Bring the schema up to date, one step a transaction; refuse what is not ours or newer."""
+    """Bring the schema up to date, one step a transaction; refuse what is not ours, newer, or only
+    a part of another store."""
+    upgrade(cx, path)
+    source = copied_from(cx)
+    if source is not None:
+        raise half_copied(str(path), source)
+
+
+def copied_from(cx: apsw.Connection) -> str | None:
+    """The store that a copy into this one comes from, as long as that has not ended."""
+    if not cx.table_exists("main", "codelupe_copying"):
+        return None
+    source: str | None = cx.execute("select source from codelupe_copying").get
+    return source
+
+
+def upgrade(cx: apsw.Connection, path: Path) -> None:
+    """See `migrate`; for a copy, whose target is a part of a store."""
     steps = migrations("sqlite")
     version: int = cx.execute("pragma user_version").get
     if version > len(steps):

@@ -23,7 +23,7 @@ where p.pronamespace = current_schema()::regnamespace
   and (p.proname like 'codelupe%' or p.proname = 'repositories_changed')
 union all
 select tgname || ' on ' || tgrelid::regclass::text, tgenabled::text from pg_trigger
-where not tgisinternal and tgrelid in ('repositories'::regclass);
+where not tgisinternal and tgrelid = to_regclass('repositories');
 
 -- name: take_result
 delete from results where call_id = $1 returning result;
