@@ -42,11 +42,19 @@ class Gone(Rejected):
     """There is no such index or alias."""
 
 
+class _Body(BytesIO):
+    """Goes out piece by piece: of bytes, what the socket does not take at once would be copied."""
+
+    def decode(self, encoding: str, errors: str) -> str:
+        """As the client does with what it logs."""
+        return self.getvalue().decode(encoding, errors)
+
+
 class _Ready(NdjsonSerializer):
-    """Takes bodies that are NDJSON already; a file goes out in pieces, never whole in a buffer."""
+    """Takes bodies that are NDJSON already."""
 
     def dumps(self, data: Any) -> bytes:
-        body: bytes = BytesIO(data) if isinstance(data, bytes) else super().dumps(data)  # type: ignore[assignment] # aiohttp takes both
+        body: bytes = _Body(data) if isinstance(data, bytes) else super().dumps(data)  # type: ignore[assignment] # aiohttp takes both
         return body
 
 
@@ -133,6 +141,8 @@ def refusal(status: int, error: Any) -> CodeLupeError:
     kind, reason = told(error)
     if kind == "cluster_block_exception":
         return Transient(_blocked(reason))
+    if kind == "index_closed_exception":
+        return Transient(f"an index of Elasticsearch is closed, until it is opened: {reason}")
     if status in _BUSY:
         return Transient(f"Elasticsearch is busy ({status}): {kind} {reason}".rstrip())
     if kind == "index_not_found_exception":

@@ -139,6 +139,7 @@ class ElasticsearchIndex(StoredConsumer):
         async def work() -> None:
             filling = await self._begun()
             refused = {letter.id for letter in await self._write(entries)}
+            filling.is_dirty = True
             taken = [entry.id for entry in entries if entry.id not in refused]
             self._check(is_held=await self._states.exhume(self._holder(lease), taken))
             await self._publish(filling, lease)
@@ -217,7 +218,9 @@ class ElasticsearchIndex(StoredConsumer):
             is_searched = standing.searched == standing.written
             if not standing.written and watermark:
                 raise Gone(f"there is no {CODE_WRITE}")
-            if standing.written and (watermark or standing.is_loading):
+            if standing.written and (
+                watermark or standing.is_loading or await index.is_empty(self._es)
+            ):
                 name, is_loading = standing.written[0], standing.is_loading
             else:
                 name, is_loading = await index.begin(self._es), True

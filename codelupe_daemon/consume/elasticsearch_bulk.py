@@ -23,6 +23,9 @@ TIMEOUT_S: Final = 60.0
 TRIES: Final = 8
 FIRST_PAUSE_S: Final = 0.1
 _CONFLICT, _TOO_LARGE, _TOO_MANY, _BROKEN = 409, 413, 429, 500
+_OF_THE_INDEX: Final = frozenset(
+    {"cluster_block_exception", "index_closed_exception", "index_not_found_exception"}
+)
 _BUSY: Final = frozenset({_TOO_MANY, _BROKEN, 502, 503, 504})
 
 
@@ -161,7 +164,7 @@ def _settle(request: _Request, outcomes: Sequence[_Outcome]) -> tuple[list[int],
     for at, (status, error) in enumerate(outcomes):
         if error is None or status == _CONFLICT:  # a newer version is there: done
             continue
-        if told(error)[0] in ("cluster_block_exception", "index_not_found_exception"):
+        if told(error)[0] in _OF_THE_INDEX:
             raise refusal(status, error)
         if status in _BUSY:
             busy.append(at)

@@ -37,15 +37,15 @@ class ClusterFields:
             source = ["cluster_id", "cluster_winner"]
             self._pages = pages(self._es, CODE_WRITE, size=PAGE_ROWS, source=source)
         try:
-            page = await anext(self._pages, None)
-            if page is not None:
-                return await self._correct({hit["_id"]: hit["_source"] for hit in page})
+            page: list[dict[str, Any]] = await anext(self._pages, [])
+            written = await self._correct({hit["_id"]: hit["_source"] for hit in page})
         except BaseException:
             await self.close()
             self._looked_at = 0
             raise
-        await self.close()
-        return False
+        if len(page) < PAGE_ROWS:
+            await self.close()
+        return written
 
     async def close(self) -> None:
         if self._pages is not None:

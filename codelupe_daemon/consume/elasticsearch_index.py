@@ -23,7 +23,7 @@ _CUSTOM: Final = f"{CODE}@custom"
 """A component template that a person may make: its settings (shards, replicas) win over ours."""
 _NUMBERED: Final = re.compile(rf"{CODE}-(\d{{3,}})")
 _MADE_BY: Final = "codelupe"
-_SEARCHES_END_S: Final = 1.0
+SEARCHES_END_S: Final = 1.0
 """How long an index stays when it is searched no more, for searches that began on it."""
 
 _COPIES_S: Final = 60
@@ -244,7 +244,7 @@ async def finish(es: AsyncElasticsearch, name: str, watermark: int) -> None:
             await _mark(es, marker, watermark)
         if standing.searched != [name]:
             await _point(es, CODE, standing.searched, name)
-            await asyncio.sleep(_SEARCHES_END_S)
+            await asyncio.sleep(SEARCHES_END_S)
     await _drop_leftovers(es)
 
 
@@ -270,6 +270,11 @@ async def is_in_place(es: AsyncElasticsearch, name: str, *, is_searched: bool) -
         return False
     aliases: dict[str, Any] = answer.body[name]["aliases"]
     return aliases.keys() >= ({CODE, CODE_WRITE} if is_searched else {CODE_WRITE})
+
+
+async def is_empty(es: AsyncElasticsearch) -> bool:
+    with explained():
+        return bool((await es.count(index=CODE_WRITE))["count"] == 0)
 
 
 async def expunge(es: AsyncElasticsearch) -> None:

@@ -1,0 +1,1 @@
+"""The consumer `elasticsearch` against a real server."""
