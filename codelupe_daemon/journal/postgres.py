@@ -1,6 +1,6 @@
 """The served journal: one Postgres database, any number of daemons and readers.
 
-What decides runs on the server (sql/postgres/002_functions.sql): here rows are brought there, and
+What decides runs on the server (sql/postgres): here rows are brought there, and
 answers taken.
 """
 
