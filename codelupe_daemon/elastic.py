@@ -198,13 +198,15 @@ async def pages(
                     search_after=after,
                     source={"includes": list(source)} if source else False,
                     track_total_hits=False,
+                    allow_partial_search_results=False,
                     **asked,
                 )
             pit, hits = answer["pit_id"], answer["hits"]["hits"]
-            if not hits:
+            if hits:
+                yield hits
+            if len(hits) < size:
                 return
             after = hits[-1]["sort"]
-            yield hits
     finally:
         with suppress(ApiError, TransportError):  # it ends by itself as well
             await es.close_point_in_time(id=pit)
