@@ -32,7 +32,8 @@ DATABASE: Final = "codelupe"
 """Where the URL names none."""
 COLLECTION: Final = "code"
 TIMEOUT_MS: Final = 10_000
-PAGE_ROWS: Final = 200
+PAGE_ROWS: Final = 20
+"""Documents of 1 MiB: not every server keeps an answer to the size that it may have."""
 BULK_CHARS: Final = 8 << 20
 REASON_MAX_CHARS: Final = 500
 CONTENT_MAX_BYTES: Final = (16 << 20) - (64 << 10)
@@ -100,7 +101,8 @@ class Mongo(StoredConsumer):
 
     async def holdings(self) -> AsyncIterator[list[Holding]]:
         with _explained():
-            async with self._code.find({}, {"journal_id": 1, "content": 1}) as cursor:
+            wanted = {"journal_id": 1, "content": 1}
+            async with self._code.find({}, wanted, batch_size=PAGE_ROWS) as cursor:
                 while page := await cursor.to_list(PAGE_ROWS):
                     yield [_holding(document) for document in page]
 
