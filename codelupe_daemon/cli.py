@@ -307,6 +307,35 @@ def replay(
     _print_json(result) if json else report.replayed(report.console(), result)
 
 
+@app.command()
+def copy(
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="STORE", help="Without it, the usual store.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="STORE", help="Without it, the usual store.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Copy a whole store into a new one of any kind; run again, it goes on where it stopped."""
+    from codelupe_daemon.app import copying
+    from codelupe_daemon.observe import progress, report
+
+    if from_ is None and to is None:
+        raise UsageError("name the other store with --from or --to")
+    with progress.counting("rows") as seen:
+        rows = 0
+
+        def copied(_: str, more: int) -> None:
+            nonlocal rows
+            rows += more
+            seen(rows)
+
+        work = copying.copy(_settings({"store": from_}), _settings({"store": to}), copied)
+        result = _wait_for(work)
+    _print_json(result) if json else report.copied(report.console(), result)
+
+
 @app.command("dead-letters")
 @opens_a_store
 def dead_letters(

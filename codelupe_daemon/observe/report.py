@@ -50,12 +50,13 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def _columns(out: Console, pairs: Sequence[tuple[str, object]], *, justify: str = ">") -> None:
-    """Names and values below each other, however narrow the terminal is."""
-    shown = [(name, f"{it:,}" if isinstance(it, int) else str(it)) for name, it in pairs]
-    first, second = (max(map(len, column), default=0) for column in zip(*shown, strict=True))
-    for name, text in shown:
-        out.print(f"{name:<{first}}  {text:{justify}{second}}".rstrip())
+def _columns(out: Console, pairs: Sequence[tuple[str, object]]) -> None:
+    """Names and values below each other, however narrow the terminal is; words to the left."""
+    first = max(len(name) for name, _ in pairs)
+    second = max((len(f"{it:,}") for _, it in pairs if isinstance(it, int)), default=0)
+    for name, it in pairs:
+        shown = f"{it:>{second},}" if isinstance(it, int) else f"{it}"
+        out.print(f"{name:<{first}}  {shown}".rstrip())
 
 
 def ingested(out: Console, tally: Tally, *, interrupted: bool) -> None:
@@ -69,6 +70,11 @@ def ingested(out: Console, tally: Tally, *, interrupted: bool) -> None:
     _failed(out, tally)
     if interrupted:
         out.print("interrupted: what was read is recorded; run the same command again to go on")
+
+
+def copied(out: Console, result: Mapping[str, Any]) -> None:
+    """What `codelupe copy` brought into the other store."""
+    _columns(out, [("from", result["from"]), ("to", result["to"]), *result["rows"].items()])
 
 
 def registered(out: Console, tally: Tally, *, interrupted: bool) -> None:  # noqa: ARG001 - as above
@@ -132,7 +138,7 @@ def verdict(out: Console, verdict: Mapping[str, Any]) -> None:
     if verdict["kept"]:
         pairs += [("quality", f"{verdict['quality']:.3f}"), *_signals(verdict["signals"])]
         pairs += [("near-duplicate", _winner(verdict)), ("id", verdict["id"])]
-    _columns(out, [pair for pair in pairs if pair[1]], justify="<")
+    _columns(out, [pair for pair in pairs if pair[1]])
     if not verdict["kept"]:
         out.print("docs/examine.md explains each reason and how to change it")
 
