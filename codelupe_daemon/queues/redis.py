@@ -133,10 +133,7 @@ class RedisQueues(Queues):
         popped = await self._ask(
             lambda redis: redis.blpop([Key.REPOS], timeout=timeout_s), CALL_S + timeout_s
         )
-        if popped is None:
-            return None
-        element = popped[1]
-        return [int(element)] if element.isdigit() and len(element) < 19 else []
+        return None if popped is None else _ids(popped[1])
 
     async def visited(self, repo_id: int, *, is_done: bool) -> None:
         with suppress(Away):
@@ -257,6 +254,11 @@ class RedisQueues(Queues):
         except Away as away:
             self._away = str(away)
             raise
+
+
+def _ids(element: bytes | str) -> list[int]:
+    """At most one, such as a database can hold: anybody may have pushed the element."""
+    return [int(element)] if element.isdigit() and len(element) < 19 else []
 
 
 def _is_done(row: RepositoryRow) -> bool:

@@ -96,6 +96,28 @@ async def test_elements_that_are_not_due_are_passed_over(
     assert await claimed(queues, 0.0) == ids[2]
 
 
+@pytest.mark.parametrize(
+    ("element", "ids"),
+    [(b"17", [17]), (b"", []), (b"x", []), (b"-1", []), (b"9" * 18, [10**18 - 1]), (b"9" * 19, [])],
+)
+def test_an_element_is_an_id_or_nothing(element: bytes, ids: list[int]) -> None:
+    assert module._ids(element) == ids
+
+
+async def test_a_list_that_is_out_of_date_is_made_anew_at_once(
+    journal: Journal, redis_url: str, keys: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TEND_S", 60.0)
+    ids = await register(journal, 3)
+    async with opened(journal, redis_url) as queues:
+        await until(lambda: listed(keys) == ids)
+        assert await journal.claim(ids[0], ELSEWHERE, LEASE_S)
+        keys.rpush(REPOS, *range(1000, 2000))
+        keys.unlink(Key.REFILLING)
+        assert await claimed(queues) == ids[1]
+        assert listed(keys) == ids[2:]
+
+
 async def test_the_upkeep_adds_what_is_missing_and_takes_out_what_is_not_due(
     queues: RedisQueues, journal: Journal, keys: Client
 ) -> None:
@@ -115,6 +137,8 @@ async def test_the_set_holds_repositories_whose_last_visit_was_complete(
     await ingest.begin("ada/begun")
     await ingest.complete("ada/again", {"a.py": text("c")})
     await ingest.begin("ada/again")
+    await ingest.complete("ada/worse", {"a.py": text("d")})
+    await ingest.partial("ada/worse", {"a.py": text("e")})
     rows = {row.full_name: row.id for row in await ingest.journal.repositories()}
     whole = {rows["ada/whole"], rows["ada/again"]}
     await until(lambda: members(keys) == whole)
@@ -298,8 +322,9 @@ async def test_upkeep_that_fails_for_good_is_told_to_whoever_claims(
     assert queues._tending is not None
     async with asyncio.timeout(20):
         await asyncio.wait([queues._tending])
-    with pytest.raises(RuntimeError, match="shutdown"):
+    with pytest.raises(RuntimeError) as failure:
         await claimed(queues)
+    assert failure.value is queues._tending.exception()
 
 
 async def test_one_process_at_a_time_does_the_upkeep(
@@ -308,12 +333,11 @@ async def test_one_process_at_a_time_does_the_upkeep(
     done = []
 
     async def work() -> None:
-        done.append(keys.get(Key.REPAIRING))
+        done.append(keys.get(Key.PROBE))
         await asyncio.sleep(0.2)
 
     async with opened(journal, redis_url) as one, opened(journal, redis_url) as other:
-        await until(lambda: bool(keys.exists(Key.REPAIRING)))
-        keys.unlink(Key.REPAIRING)
-        await asyncio.gather(*(each._once(Key.REPAIRING, work, 60.0) for each in (one, other)))
-        assert len(done) == 1
-        assert 5000 < keys.pttl(Key.REPAIRING) <= 60_000
+        await until(lambda: not keys.exists(Key.PROBE))
+        await asyncio.gather(*(each._once(Key.PROBE, work, 60.0) for each in (one, other)))
+        assert done == [keys.get(Key.PROBE)]
+        assert 5000 < keys.pttl(Key.PROBE) <= 60_000

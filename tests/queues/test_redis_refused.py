@@ -14,6 +14,7 @@ from codelupe_daemon.errors import Fatal
 from codelupe_daemon.queues.redis_link import TYPES, Key, Link, _unfit
 from tests.servers.fixtures import had
 from tests.servers.postgres import Postgres
+from tests.servers.process import free_port
 from tests.servers.redis import Redis
 
 SECRET = "s3cret"
@@ -62,6 +63,7 @@ def encrypted() -> Iterator[Redis]:
         "redis://localhost/0?socket_timeout=1",
         "redis://localhost/0?ssl_ca_certs=/etc/hosts",
         "rediss://localhost/0?ssl_other=1",
+        "redis://localhost/0#1",
         "redis://[::1/0",
         "unix://",
         f"redis://:{SECRET}#1@localhost/0",
@@ -192,7 +194,8 @@ async def listening(answer: bytes) -> AsyncIterator[int]:
 async def test_servers_that_will_not_do(redis_server: Redis) -> None:
     with had(lambda: Redis(["--replicaof", "127.0.0.1", str(redis_server.port)])) as replica:
         assert f"Name its master, 127.0.0.1:{redis_server.port}" in await refused(replica.url)
-    with had(lambda: Redis(["--cluster-enabled", "yes"])) as cluster:
+    bus = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
+    with had(lambda: Redis(bus)) as cluster:
         assert "a single server" in await refused(cluster.url)
 
 
