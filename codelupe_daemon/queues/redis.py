@@ -35,13 +35,13 @@ DUE_MAX: Final = 100_000
 """Elements of the list of due repositories."""
 PAGE_ROWS: Final = 1000
 LOOK_BACK_S: Final = 60.0
-"""Changes may become visible that much after their time (`Journal.repositories_since`)."""
+"""So long after its time a change may become visible (`Journal.repositories_since`)."""
 
 TEND_S: Final = 3.0
 REFILL_PAUSE_S: Final = 0.5
 PAUSE_FACTOR: Final = 20
 """Upkeep that took a second is not done again for so many, by nobody, up to PAUSE_MAX_S."""
-PAUSE_MAX_S: Final = 5.0
+PAUSE_MAX_S: Final = 10.0
 LOCK_S: Final = 5.0
 BACK_OFF_FIRST_S: Final = 0.5
 BACK_OFF_MAX_S: Final = 5.0
@@ -224,26 +224,43 @@ class RedisQueues(Queues):
     async def _refill(self) -> None:
         """The list is what is due, in the journal's order; what was claimed since costs a look."""
         due = await self._journal.due(DUE_MAX)
-        await self._ask(lambda _: self._replace([Key.REPOS], due))
+        await self._ask(lambda _: self._replace([Key.REPOS], [" ".join(map(str, due))]))
 
     async def _repair(self) -> None:
         """Take dead processes' files out of the list; bring the set of repositories up to date."""
         owners = map(str_if_bytes, await self._ask(lambda redis: redis.hkeys(Key.OUTSTANDING)))
         dead = [owner for owner in owners if not is_alive(owner.rpartition(":")[0])]
         await self._ask(lambda _: self._tidy(_OUTSTANDING, [DEAD_S, *dead]))
-        noted = await self._ask(lambda redis: redis.hget(Key.DONE_STATE, "position"))
-        changed_at, after_id = float(noted) - LOOK_BACK_S if noted else 0.0, 0
-        is_more = True
+        changed_at, after_id = await self._position()
+        position, is_more = "", True
         while is_more:
             rows = await self._journal.repositories_since(changed_at, after_id, PAGE_ROWS)
-            if not rows:
-                return
-            changed_at, after_id = rows[-1].changed_at, rows[-1].id
+            if rows:
+                changed_at, after_id = rows[-1].changed_at, rows[-1].id
+                position = f"{changed_at!r} {after_id}"
+            is_more = len(rows) == PAGE_ROWS
             done = [row.id for row in rows if _is_done(row)]
             others = [row.id for row in rows if not _is_done(row)]
-            is_whole = await self._note_visits(done, others, repr(changed_at))
-            is_more = is_whole and len(rows) == PAGE_ROWS
+            is_whole = await self._note_visits(done, others, "" if is_more else position)
+            is_more = is_more and is_whole
             await self._ask(lambda redis: redis.pexpire(Key.REPAIRING, int(1000 * LOCK_S)))
+
+    async def _position(self) -> tuple[float, int]:
+        """From where to read changes: some time back while earlier ones may still become visible.
+
+        How long ago the newest was found is told by Redis' clock alone, its own time by the
+        database's.
+        """
+        position, moved_at = await self._ask(
+            lambda redis: redis.hmget(Key.DONE_STATE, ["position", "moved_at"])
+        )
+        if position is None or moved_at is None:
+            return 0.0, 0
+        now, _ = await self._ask(lambda redis: redis.time())
+        changed_at, after_id = str_if_bytes(position).split()
+        if now - int(moved_at) <= LOOK_BACK_S:
+            return float(changed_at) - LOOK_BACK_S, 0
+        return float(changed_at), int(after_id)
 
     async def _ask(self, question: Callable[[Client], Awaitable[T]], limit_s: float = CALL_S) -> T:
         """Raises `Away`, at once while the server is known to be so."""

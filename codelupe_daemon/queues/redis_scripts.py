@@ -10,10 +10,10 @@ from typing import Final
 
 # Lua hands over at most some 8,000 arguments in one call.
 _EACH: Final = """
-local function each(name, key, first, last)
+local function each(name, key, values, first, last)
     local changed = 0
     for i = first, last, 5000 do
-        changed = changed + redis.call(name, key, unpack(ARGV, i, math.min(i + 4999, last)))
+        changed = changed + redis.call(name, key, unpack(values, i, math.min(i + 4999, last)))
     end
     return changed
 end
@@ -21,21 +21,22 @@ local function is_whole(set, state)
     return redis.call('SCARD', set) == tonumber(redis.call('HGET', state, 'count') or '0')
 end
 local function change(set, state, adds, first)
-    local added = each('SADD', set, first, first + adds - 1)
-    local removed = each('SREM', set, first + adds, #ARGV)
+    local added = each('SADD', set, ARGV, first, first + adds - 1)
+    local removed = each('SREM', set, ARGV, first + adds, #ARGV)
     redis.call('HINCRBY', state, 'count', added - removed)
 end
 """
 
-# KEYS: list. ARGV: its elements. 1 where it was otherwise.
+# KEYS: list. ARGV: ids with spaces between, as one argument is packed sooner than many. 1 where the
+# list was otherwise.
 REPLACE: Final = f"""{_EACH}
-local have, is_same = redis.call('LRANGE', KEYS[1], 0, -1), true
-for i = 1, math.max(#have, #ARGV) do
-    is_same = is_same and have[i] == ARGV[i]
-end
+local have, ids = redis.call('LRANGE', KEYS[1], 0, -1), {{}}
+for id in string.gmatch(ARGV[1], '%d+') do ids[#ids + 1] = id end
+local is_same = #have == #ids
+for i = 1, #ids do is_same = is_same and have[i] == ids[i] end
 if is_same then return 0 end
 redis.call('UNLINK', KEYS[1])
-each('RPUSH', KEYS[1], 1, #ARGV)
+each('RPUSH', KEYS[1], ids, 1, #ids)
 return 1
 """
 
@@ -51,7 +52,7 @@ redis.call('ZADD', KEYS[3], redis.call('TIME')[1], ARGV[1])
 local have = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0')
 local missing = math.min(tonumber(ARGV[2]) - have, #ARGV - 2)
 if missing > 0 then
-    each('RPUSH', KEYS[1], 3, missing + 2)
+    each('RPUSH', KEYS[1], ARGV, 3, missing + 2)
 elseif missing < 0 then
     redis.call('LTRIM', KEYS[1], -missing, -1)
 end
@@ -61,7 +62,7 @@ return have + missing
 
 # KEYS: as above. ARGV: seconds of silence after which an owner is dead, owners that are so.
 TIDY: Final = f"""{_EACH}
-each('HDEL', KEYS[2], 2, #ARGV)
+each('HDEL', KEYS[2], ARGV, 2, #ARGV)
 local since = redis.call('TIME')[1] - ARGV[1]
 local total, counts = 0, redis.call('HGETALL', KEYS[2])
 for i = 1, #counts, 2 do
@@ -81,7 +82,7 @@ elseif surplus < 0 then
 end
 """
 
-# KEYS: set, state. ARGV: what to note as its position or '', how many of the rest to add, members
+# KEYS: set, state. ARGV: up to where changes were read or '', how many of the rest to add, members
 # to add, members to take out. 0 where the set was not whole: both are empty now.
 REPOSITORIES: Final = f"""{_EACH}
 if not is_whole(KEYS[1], KEYS[2]) then
@@ -89,7 +90,9 @@ if not is_whole(KEYS[1], KEYS[2]) then
     return 0
 end
 change(KEYS[1], KEYS[2], tonumber(ARGV[2]), 3)
-if ARGV[1] ~= '' then redis.call('HSET', KEYS[2], 'position', ARGV[1]) end
+if ARGV[1] ~= '' and redis.call('HGET', KEYS[2], 'position') ~= ARGV[1] then
+    redis.call('HSET', KEYS[2], 'position', ARGV[1], 'moved_at', redis.call('TIME')[1])
+end
 return 1
 """
 

@@ -154,9 +154,16 @@ async def test_the_set_holds_repositories_whose_last_visit_was_complete(
     [(DONE,), (Key.DONE_STATE,), (DONE, Key.DONE_STATE)],
     ids=["set evicted", "state evicted", "both"],
 )
+@pytest.mark.parametrize("look_back_s", [60.0, -1.0], ids=["moving", "at rest"])
 async def test_the_set_of_repositories_fills_itself_again(
-    queues: RedisQueues, ingest: Ingest, keys: Client, lost: tuple[str, ...]
+    queues: RedisQueues,
+    ingest: Ingest,
+    keys: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: tuple[str, ...],
+    look_back_s: float,
 ) -> None:
+    monkeypatch.setattr(module, "LOOK_BACK_S", look_back_s)
     for number in range(3):
         await ingest.complete(f"ada/{number}", {"a.py": text("a")})
     ids = {row.id for row in await ingest.journal.repositories()}
@@ -165,6 +172,23 @@ async def test_the_set_of_repositories_fills_itself_again(
     await queues.visited(min(ids), is_done=True)
     await until(lambda: members(keys) == ids)
     assert keys.hget(Key.DONE_STATE, "count") == "3"
+
+
+async def test_what_is_at_rest_is_not_read_again(
+    queues: RedisQueues, ingest: Ingest, keys: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ingest.complete("ada/1", {"a.py": text("a")})
+    [first] = await ingest.journal.repositories()
+    await until(lambda: members(keys) == {first.id})
+    assert await queues._position() == (first.changed_at - module.LOOK_BACK_S, 0)
+    moved_at = int(keys.hget(Key.DONE_STATE, "moved_at") or 0)
+    keys.hset(Key.DONE_STATE, "moved_at", moved_at - 61)
+    assert await queues._position() == (first.changed_at, first.id)
+    await ingest.complete("ada/2", {"a.py": text("b")})
+    await until(lambda: len(members(keys)) == 2)
+    changed_at, _ = await queues._position()
+    assert changed_at > first.changed_at - module.LOOK_BACK_S
+    assert int(keys.hget(Key.DONE_STATE, "moved_at") or 0) >= moved_at
 
 
 async def test_many_repositories_are_followed_page_by_page(
@@ -199,7 +223,7 @@ def test_a_list_of_any_length_is_replaced(keys: Client) -> None:
     replace = keys.register_script(scripts.REPLACE)
     for ids in (range(12_001), range(12_001), range(3), range(4), ()):
         before = listed(keys)
-        assert bool(replace([REPOS], [*ids])) is (before != list(ids))
+        assert bool(replace([REPOS], [" ".join(map(str, ids))])) is (before != list(ids))
         assert listed(keys) == list(ids)
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "hgetall": (2, 0),
     "hincrby": (2, 0),
     "hkeys": (2, 0),
+    "hmget": (2, 0),
     "hset": (4, 0),  # several fields
     "info": (1, 0),
     "llen": (1, 0),
