@@ -12,7 +12,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -80,7 +80,8 @@ class Git:
     """How git is called. `home` is a folder of ours that holds the only configuration read.
 
     `objects` replaces the object store of `git_dir`. `protocol` is the one transport allowed;
-    none by default, so that nothing is ever fetched while reading.
+    none by default, so that nothing is ever fetched while reading. Once `is_stopping`, commands
+    fail that do not end at once.
     """
 
     home: Path
@@ -89,6 +90,7 @@ class Git:
     git_dir: Path | None = None
     objects: Path | None = None
     protocol: str = ""
+    is_stopping: Callable[[], bool] = lambda: False
 
     def capture(self, *arguments: str, output_bytes: int = 1 << 20) -> bytes:
         """What the command prints. Raises `GitFailed`, also for more than `output_bytes`."""
@@ -108,7 +110,7 @@ class Git:
         try:
             with _memfd(stdin) as source, _memfd() as errors:
                 process = self._spawn(arguments, output_bytes, source, output, errors)
-                ended = _finish(process, arguments, errors, self.timeout_s)
+                ended = _finish(process, arguments, errors, self)
         except BaseException:
             os.close(output)
             raise
@@ -122,7 +124,7 @@ class Git:
             try:
                 while block := _next_block(process, arguments, self.timeout_s):
                     yield block
-                ended = _finish(process, arguments, errors, self.timeout_s)
+                ended = _finish(process, arguments, errors, self)
             finally:
                 _reap(process)
                 if process.stdout:
@@ -137,7 +139,7 @@ class Git:
         """
         with _memfd() as source, _memfd() as errors, _memfd() as output:
             process = self._spawn(arguments, output_bytes, source, output, errors)
-            return _finish(process, arguments, errors, self.timeout_s, stall_s)
+            return _finish(process, arguments, errors, self, stall_s)
 
     def _spawn(
         self, arguments: tuple[str, ...], file_bytes: int, stdin: int, stdout: int, stderr: int
@@ -274,13 +276,13 @@ def _finish(
     process: subprocess.Popen[bytes],
     arguments: tuple[str, ...],
     errors: int,
-    timeout_s: float,
+    git: Git,
     stall_s: float | None = None,
 ) -> Ended:
     """Wait for the end. A pidfd wakes at once, where `Popen.wait(timeout)` polls with pauses."""
     pidfd = os.pidfd_open(process.pid)
     try:
-        _await_end(pidfd, arguments, errors, timeout_s, stall_s)
+        _await_end(pidfd, arguments, errors, git, stall_s)
     finally:
         os.close(pidfd)
         code = _reap(process)
@@ -289,9 +291,9 @@ def _finish(
 
 
 def _await_end(
-    pidfd: int, arguments: tuple[str, ...], errors: int, timeout_s: float, stall_s: float | None
+    pidfd: int, arguments: tuple[str, ...], errors: int, git: Git, stall_s: float | None
 ) -> None:
-    deadline, moved_at, said_bytes = monotonic() + timeout_s, monotonic(), 0
+    deadline, moved_at, said_bytes = monotonic() + git.timeout_s, monotonic(), 0
     while not _readable(pidfd, min(_TICK_S, deadline - monotonic())):
         now, size_bytes = monotonic(), os.fstat(errors).st_size
         if size_bytes > _ERROR_BYTES:
@@ -299,7 +301,9 @@ def _await_end(
         if size_bytes != said_bytes:
             moved_at, said_bytes = now, size_bytes
         if now >= deadline:
-            raise _timed_out(arguments, timeout_s)
+            raise _timed_out(arguments, git.timeout_s)
+        if git.is_stopping():
+            raise GitFailed(f"git {arguments[0]} was given up")
         if stall_s is not None and now - moved_at >= stall_s:
             raise GitFailed(f"no answer within {stall_s:g} s")
 

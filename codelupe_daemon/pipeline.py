@@ -323,7 +323,7 @@ class Pipeline:
         with self._tally.timed("fetch"):
             try:
                 opened, tree = await retried(open_once, self._limits.patience_s, self.is_stopping)
-            except Transient as error:
+            except (Rejected, Transient) as error:
                 raise (Interrupted() if self.is_stopping() else Rejected(str(error))) from error
         try:
             yield tree

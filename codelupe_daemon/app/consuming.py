@@ -124,6 +124,7 @@ class _Followed:
                 self._store, self._consumer, owner=this_process(), control=self.control,
                 patience_s=self._manner.patience_s, told=self._told,
             )  # fmt: skip
+            self._told(None)
             if outcome in {runner.Outcome.CAUGHT_UP, runner.Outcome.STOPPED}:
                 return
             if self.control.is_stopping or await self._is_done_by_another():

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from codelupe_daemon.app.parts import contamination, examiner, part_of
 from codelupe_daemon.config import Settings
 from codelupe_daemon.examine import Examiner, ExamineSettings
-from codelupe_daemon.fetch import FetchLimits, open_tree, sweep
+from codelupe_daemon.fetch import FetchLimits, Tree, open_tree, sweep
 from codelupe_daemon.frontier import Frontier
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.owner import this_process
+from codelupe_daemon.model import Repo
 from codelupe_daemon.pipeline import Pipeline, PipelineLimits
 from codelupe_daemon.quarantine import QuarantinedExaminer
 from codelupe_daemon.queues.base import Queues
@@ -40,12 +40,14 @@ def _pipeline(settings: Settings, store: Journal, shared: Queues, tally: Tally) 
         settings.examine_timeout_s,
         contamination(settings),
     )
-    opener = partial(
-        open_tree, limits=part_of(settings, FetchLimits), scratch=settings.scratch_path
-    )
-    limits = part_of(settings, PipelineLimits)
+    fetching, limits = part_of(settings, FetchLimits), part_of(settings, PipelineLimits)
+
+    def opened(repo: Repo) -> contextlib.AbstractContextManager[Tree]:
+        return open_tree(repo, fetching, settings.scratch_path, made.is_stopping)
+
     judges = examiner(settings, store.pack)
-    return Pipeline(store, frontier, shared, opener, judges, quarantined, limits, tally)
+    made = Pipeline(store, frontier, shared, opened, judges, quarantined, limits, tally)
+    return made
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ imported only where one is named.
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -47,6 +48,8 @@ async def journal(
 
     Raises `Fatal`.
     """
+    for library in ("asyncpg", "elastic_transport", "pymongo", "redis"):
+        logging.getLogger(library).addHandler(logging.NullHandler())  # errors are told by us
     store = _journal(settings, to_look=to_look)
     await store.open(create=create)
     try:

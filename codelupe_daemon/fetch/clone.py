@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from codelupe_daemon.errors import Fatal, Rejected, Transient
@@ -19,9 +21,12 @@ _PASSWORD = re.compile(
 )
 
 
-def clone(url: str, target: Path, home: Path, limits: FetchLimits) -> None:
-    """Clone HEAD of `url` into `target`. Raises `Transient`, `Rejected`, `Fatal`."""
-    ended = _git(url, home, limits).transfer(
+def clone(
+    url: str, target: Path, home: Path, limits: FetchLimits, is_stopping: Callable[[], bool]
+) -> None:
+    """Clone HEAD of `url` into `target`. Raises `Transient`, `Rejected` and `Fatal`."""
+    git = replace(_git(url, home, limits), is_stopping=is_stopping)
+    ended = git.transfer(
         *("clone", "--bare", "--depth=1", "--no-tags", "--single-branch", "--progress"),
         f"--filter=blob:limit={limits.max_file_bytes + 1}",
         *("--", url, str(target)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -26,10 +26,16 @@ class _Store(NamedTuple):
 
 
 @contextmanager
-def open_tree(repo: Repo, limits: FetchLimits, scratch: Path) -> Iterator[Tree]:
+def open_tree(
+    repo: Repo,
+    limits: FetchLimits,
+    scratch: Path,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[Tree]:
     """The repository as it is now; a URL is cloned below `scratch` until the end.
 
-    Raises `Rejected` (cannot be read, has no HEAD) and `Transient` (the network failed).
+    Once `is_stopping`, a clone is given up. Raises `Rejected` (cannot be read, has no HEAD) and
+    `Transient` (the network failed).
     """
     if repo.is_local:
         with _open_local(Path(repo.location), limits, scratch) as tree:
@@ -38,7 +44,7 @@ def open_tree(repo: Repo, limits: FetchLimits, scratch: Path) -> Iterator[Tree]:
     with temporary_folder(scratch) as work:
         prepare_home(work / "home")
         target = work / "clone"
-        clone(repo.location, target, work / "home", limits)
+        clone(repo.location, target, work / "home", limits, is_stopping)
         store = _inspect(target, work / "home", limits)
         if store.head is None and has_refs(repo.location, work / "home", limits):
             raise Rejected("no HEAD: it names a branch that does not exist")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,24 @@ def test_what_is_in_hand_is_recorded_and_freed(
     assert rows(store, state) == [("due", "interrupted", 0, None, 1)]
     assert number(store, "select count(*) from occurrences") == last_id(store)
     assert verified(store)
+
+
+def test_a_clone_that_takes_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODELUPE_STALL_TIMEOUT_S", "600")
+    store = tmp_path / "store.db"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"git://127.0.0.1:{silent.getsockname()[1]}/silent"
+        done(run("ingest", "--later", "--json", "--store", store, url))
+        with running("daemon", "--store", store) as process:
+            silent.settimeout(30)
+            with silent.accept()[0]:
+                process.send_signal(signal.SIGTERM)
+                assert end(process).code == 0
+    assert rows(store, "select state, reason, attempts from repositories") == [
+        ("due", "interrupted", 0)
+    ]
 
 
 def test_a_second_signal_ends_it_at_once(waiting: Path, tmp_path: Path) -> None:
