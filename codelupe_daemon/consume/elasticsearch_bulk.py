@@ -20,8 +20,8 @@ IN_FLIGHT: Final = 4
 """Two cores took 1,200 documents of 7 kB a second so, no more with twice the bytes, and 650 with
 one request at a time."""
 TIMEOUT_S: Final = 60.0
-TRIES: Final = 8
-FIRST_PAUSE_S: Final = 0.1
+PAUSES_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 0.0)
+"""After each try, before what a busy server did not take is sent again; shorter by chance."""
 _CONFLICT, _TOO_LARGE, _TOO_MANY, _BROKEN = 409, 413, 429, 500
 _OF_THE_INDEX: Final = frozenset(
     {"cluster_block_exception", "index_closed_exception", "index_not_found_exception"}
@@ -114,21 +114,21 @@ class Writer:
     async def _written(self, request: _Request) -> list[DeadLetter]:
         """Send until each action is taken or refused, with an end."""
         refused: list[DeadLetter] = []
-        pause_s, rest = FIRST_PAUSE_S, request
-        for _ in range(TRIES):
+        rest = request
+        for pause_s in PAUSES_S:
             outcomes = await self._send(rest)
             busy, no = _settle(rest, outcomes)
             refused += no
             if not busy:
                 return refused
-            status, error = outcomes[busy[0]]
+            errors = [outcomes[at] for at in busy]
             rest = rest.only(busy)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-            pause_s *= 2
-        if status == _BROKEN and len(rest.entry_ids) < len(request.entry_ids):
-            # The server breaks at these and took the others.
-            return refused + [DeadLetter(entry_id, _reason(error)) for entry_id in rest.entry_ids]
-        raise refusal(status, error)
+        if len(busy) < len(request.entry_ids) and {status for status, _ in errors} == {_BROKEN}:
+            # The server breaks at these, and took the others.
+            reasons = [_reason(error) for _, error in errors]
+            return refused + list(map(DeadLetter, rest.entry_ids, reasons))
+        raise refusal(*errors[0])
 
     async def _send(self, request: _Request) -> list[_Outcome]:
         """What became of each action."""

@@ -26,6 +26,7 @@ _MADE_BY: Final = "codelupe"
 SEARCHES_END_S: Final = 1.0
 """How long an index stays when it is searched no more, for searches that began on it."""
 
+_MERGE_S: Final = 900.0
 _COPIES_S: Final = 60
 """How long copies of a shard may lag behind before that is told."""
 
@@ -53,8 +54,11 @@ _SETTINGS: Final = {
         "filter": {
             "no_data": {"type": "length", "min": 1, "max": 128},
             "terms": {"type": "length", "min": 2, "max": 64},
+            # What begins with a digit is a number, and has no parts.
+            "numbers": {"type": "keyword_marker", "keywords_pattern": r"\p{Nd}.*"},
             "parts": {
                 "type": "word_delimiter_graph",
+                "ignore_keywords": True,
                 "preserve_original": True,
                 "stem_english_possessive": False,
             },
@@ -70,14 +74,14 @@ _SETTINGS: Final = {
                 "type": "custom",
                 "tokenizer": "words",
                 "filter": [
-                    "no_data", "parts", "flatten_graph", "acronyms", "lowercase",
+                    "no_data", "numbers", "parts", "flatten_graph", "acronyms", "lowercase",
                     "remove_duplicates", "terms",
                 ],
             },
             "code_query": {
                 "type": "custom",
                 "tokenizer": "words",
-                "filter": ["no_data", "parts", "lowercase"],
+                "filter": ["no_data", "numbers", "parts", "lowercase"],
             },
             "exact": {"type": "custom", "tokenizer": "words", "filter": ["no_data"]},
             "folders": {"type": "custom", "tokenizer": "folders"},
@@ -199,7 +203,7 @@ async def look(es: AsyncElasticsearch) -> Standing:
 
 
 async def prepare(es: AsyncElasticsearch) -> None:
-    """Put the template that our indices are made by."""
+    """Put the template that our indices are made by, and make the index of the marker."""
     mappings = {"dynamic": "strict", "_meta": {"made_by": _MADE_BY}, "properties": FIELDS}
     with explained():
         await es.cluster.put_component_template(
@@ -212,6 +216,7 @@ async def prepare(es: AsyncElasticsearch) -> None:
             ignore_missing_component_templates=[_CUSTOM],
             priority=500,
         )
+        await _make_watermarks(es)
 
 
 async def begin(es: AsyncElasticsearch) -> str:
@@ -279,6 +284,7 @@ async def is_empty(es: AsyncElasticsearch) -> bool:
 
 async def expunge(es: AsyncElasticsearch) -> None:
     """Leave nothing in the files of what is deleted by now. Raises `Transient`."""
+    es = es.options(request_timeout=_MERGE_S)
     with explained(), suppress(NotFoundError):
         await _wait_for_copies(es)
         await es.indices.flush(index=CODE_WRITE, force=True)  # else a merge keeps what it held

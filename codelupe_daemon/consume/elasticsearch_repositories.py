@@ -82,6 +82,12 @@ class Repositories:
 
     async def follow(self) -> None:
         """Take what changed, at most PAGES_MAX pages of it. Raises `Transient` and `Fatal`."""
+        try:
+            await self._follow()
+        except Gone as gone:  # of ours: made again the next time
+            raise Transient(f"Elasticsearch: {gone}") from gone
+
+    async def _follow(self) -> None:
         target = None
         if self._at is None:
             self._at = (await self._position(), 0)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from elasticsearch import AsyncElasticsearch
 
+from codelupe_daemon.consume import elasticsearch_index
 from codelupe_daemon.consume.elasticsearch import ElasticsearchIndex
 from codelupe_daemon.consume.runner import Control, Outcome, run
 from codelupe_daemon.elastic import CODE, CODE_WRITE, WATERMARKS
@@ -104,8 +105,12 @@ async def test_a_component_of_ones_own_decides_on_settings(
 
 
 async def test_searches_go_on_while_it_is_replayed(
-    filled: Journal, consumer: ElasticsearchIndex, es: AsyncElasticsearch
+    filled: Journal,
+    consumer: ElasticsearchIndex,
+    es: AsyncElasticsearch,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(elasticsearch_index, "SEARCHES_END_S", 1.0)
     before = await visible(es)
     replay = asyncio.create_task(catch_up(filled, consumer, replay=True))
     seen = []
