@@ -28,7 +28,7 @@ async def dead_letters(
     left: list[dict[str, Any]] = []
     async with journal(settings, to_look=not retry) as store:
         if consumer is not None:
-            openings = [consumer_named(settings, store, consumer)]
+            openings = [consumer_named(settings, store, consumer, to_look=not retry)]
         else:
             openings = [*consumer_openings(settings, store, to_look=not retry).values()]
         for opening in openings:

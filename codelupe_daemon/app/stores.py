@@ -152,9 +152,11 @@ def consumer_openings(
     return found
 
 
-def consumer_named(settings: Settings, store: Journal, name: str) -> Opening:
+def consumer_named(
+    settings: Settings, store: Journal, name: str, *, to_look: bool = False
+) -> Opening:
     """Raises `UsageError`. `search` is the embedded index, whatever machine's."""
-    openings = consumer_openings(settings, store)
+    openings = consumer_openings(settings, store, to_look=to_look)
     full = search_name(settings) if name == "search" else name
     if full not in openings:
         raise UsageError(f"there is no consumer {name!r}; this store has: {', '.join(openings)}")

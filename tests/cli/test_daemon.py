@@ -187,7 +187,18 @@ def test_under_systemd_lines_have_priorities_and_no_times(
     ]
 
 
-def test_a_server_that_is_away_at_the_start_is_named(tmp_path: Path) -> None:
-    ended = run("daemon", "--store", tmp_path / "store.db", "--redis", "redis://127.0.0.1:1")
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("store", "postgresql://ada@127.0.0.1:1/code"),
+        ("redis", "redis://127.0.0.1:1/0"),
+        ("elasticsearch", "http://127.0.0.1:1"),
+    ],
+)
+def test_a_server_that_is_away_at_the_start_is_named(tmp_path: Path, name: str, url: str) -> None:
+    store = tmp_path / "store.db"
+    ended = run("daemon", "--store", store, f"--{name}", url)
     assert ended.code == 1
-    assert "CODELUPE_REDIS" in ended.errors
+    assert ended.errors.startswith("codelupe: ")
+    assert f"CODELUPE_{name.upper()}" in ended.errors
+    assert "works on" not in ended.errors
