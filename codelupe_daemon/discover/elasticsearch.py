@@ -59,13 +59,13 @@ def _adopted(
     document_id: str, document: Mapping[str, Any], filter_: Filter | None, now: int
 ) -> Repo | Refused:
     try:
-        return _repo(document, filter_, now)
+        return repository_of(document, filter_, now)
     except (Rejected, UsageError) as error:
         return Refused(_shown(document.get("full_name") or document_id), _shown(error))
 
 
-def _repo(document: Mapping[str, Any], filter_: Filter | None, now: int) -> Repo:
-    """Raises `Rejected` and `UsageError`."""
+def repository_of(document: Mapping[str, Any], filter_: Filter | None = None, now: int = 0) -> Repo:
+    """What a document names, whatever fields it has. Raises `Rejected` and `UsageError`."""
     named = repo_at(_location(document))
     if named.is_local or named.location.startswith("file:"):
         raise Rejected("is a folder of the machine that it was found on")

@@ -112,6 +112,19 @@ def migrate(cx: apsw.Connection, path: Path) -> None:
         raise half_copied(str(path), source)
 
 
+def schema_versions(path: Path) -> tuple[int, int]:
+    """Of the file, 0 where there is none yet, and of this CodeLupe."""
+    known = len(migrations("sqlite"))
+    if not path.exists():
+        return 0, known
+    with explained(path):
+        cx = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return cx.execute("pragma user_version").get, known
+        finally:
+            cx.close()
+
+
 def copied_from(cx: apsw.Connection) -> str | None:
     """The store that a copy into this one comes from, as long as that has not ended."""
     if not cx.table_exists("main", "codelupe_copying"):

@@ -32,14 +32,21 @@ create temporary table adopted_repositories (
     pushed_at bigint, is_due boolean
 ) on commit drop;
 create temporary table adopted_names (name text collate "C", repo_id bigint) on commit drop;
+-- Not later: one that is made over updated rows is of no use to the transaction that made it.
+create index on adopted_names (name);
 create temporary table adopted_files (
     id bigint primary key, content_hash bytea, content_chars integer, language text,
     repo_id bigint, path text collate "C", path_class text
 ) on commit drop;
 
--- name: names_in_files
+-- name: read_repositories
+declare codelupe_repositories no scroll cursor for
+select id, document from old_repositories order by id;
+
+-- name: read_names
+declare codelupe_names no scroll cursor for
 select distinct repo from old_files
-where repo is not null and repo not in (select name from adopted_names);
+where repo <> '' and repo not in (select name from adopted_names);
 
 -- name: one_for_each_name
 update adopted_repositories r set id = f.id
@@ -48,12 +55,13 @@ where f.full_name = r.full_name;
 update adopted_names n set repo_id = r.id from adopted_repositories r where r.old_id = n.repo_id;
 delete from adopted_names n using adopted_names f
 where f.name = n.name and (f.repo_id, f.ctid) < (n.repo_id, n.ctid);
-create unique index on adopted_names (name);
 analyze adopted_names, adopted_repositories;
 
 -- name: read_files
 declare codelupe_files no scroll cursor for
-select f.id, f.content, f.language, f.path, coalesce(r.id, n.repo_id, k.repo_id), k.repo_id, k.name
+select f.id, f.content, f.language, f.path,
+       coalesce(r.id, n.repo_id, k.repo_id) as repo_id, k.repo_id as folder_repo_id,
+       k.name as folder
 from old_files f
 left join adopted_repositories r on r.old_id = f.repo_id
 left join adopted_names n on n.name = f.repo
@@ -79,6 +87,13 @@ where oid = any ($1::text[]::regclass[])
        select objid from pg_depend
        where classid = 'pg_class'::regclass and refobjid = any ($1::text[]::regclass[])
    );
+
+-- name: grants
+select format('grant select on %I to %s', c.relname,
+              case a.grantee when 0 then 'public' else a.grantee::regrole::text end)
+from pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
+where c.oid = any ($1::text[]::regclass[]) and a.privilege_type = 'SELECT'
+    and a.grantee <> current_user::regrole;
 
 -- name: drop_doubles
 delete from adopted_files n using adopted_files f
@@ -167,7 +182,8 @@ update contents c set newest_id = last.id from last where c.content_hash = last.
 select (select count(*) from repositories), (select count(*) from contents),
        (select count(*) from old_files f join contents c on c.add_id = f.id
         where f.created_at is null),
-       (select count(*) from journal where quality_score is not distinct from 0),
+       (select count(*) from old_files f join contents c on c.add_id = f.id
+        where f.quality is null),
        (select coalesce(max(id), 0) from journal);
 
 -- name: end_adoption
