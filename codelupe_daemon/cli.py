@@ -308,6 +308,24 @@ def replay(
 
 
 @app.command()
+@opens_a_store
+def migrate(
+    servers: Servers,
+    json: Json = False,
+    drop_old: Annotated[
+        bool, typer.Option("--drop-old", help="Drop the tables that an adoption has kept.")
+    ] = False,
+) -> None:
+    """Make or upgrade the schema, and adopt a database of the first CodeLupe."""
+    from codelupe_daemon.app import migrating
+    from codelupe_daemon.observe import progress, report
+
+    with progress.counting("rows") as seen:
+        result = _wait_for(migrating.migrate(_settings(servers), seen, drop_old=drop_old))
+    _print_json(result) if json else report.migrated(report.console(), result)
+
+
+@app.command()
 def copy(
     from_: Annotated[
         str | None, typer.Option("--from", metavar="STORE", help="Without it, the usual store.")

@@ -72,6 +72,18 @@ def ingested(out: Console, tally: Tally, *, interrupted: bool) -> None:
         out.print("interrupted: what was read is recorded; run the same command again to go on")
 
 
+def migrated(out: Console, result: Mapping[str, Any]) -> None:
+    """What `codelupe migrate` made of the schema, and of the tables that were there."""
+    before, after = result["before"], result["after"]
+    out.print(f"schema {after}" + ("" if before == after else f", was {before or 'none'}"))
+    if result["adopted"]:
+        counts = [(name.replace("_", " "), it) for name, it in result["adopted"].items()]
+        _columns(out, [(name, it) for name, it in counts if type(it) is int and it])
+        out.print(f"kept: {', '.join(result['adopted']['tables'])}; --drop-old drops them")
+    if result["dropped"]:
+        out.print(f"dropped: {', '.join(result['dropped'])}")
+
+
 def copied(out: Console, result: Mapping[str, Any]) -> None:
     """What `codelupe copy` brought into the other store."""
     _columns(out, [("from", result["from"]), ("to", result["to"]), *result["rows"].items()])
