@@ -320,7 +320,7 @@ def migrate(
     from codelupe_daemon.app import migrating
     from codelupe_daemon.observe import progress, report
 
-    with progress.counting("rows") as seen:
+    with progress.counting("rows", is_alone=True) as seen:
         result = _wait_for(migrating.migrate(_settings(servers), seen, drop_old=drop_old))
     _print_json(result) if json else report.migrated(report.console(), result)
 
@@ -341,7 +341,7 @@ def copy(
 
     if from_ is None and to is None:
         raise UsageError("name the other store with --from or --to")
-    with progress.counting("rows") as seen:
+    with progress.counting("rows", is_alone=True) as seen:
         rows = 0
 
         def copied(_: str, more: int) -> None:

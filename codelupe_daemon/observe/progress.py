@@ -32,10 +32,13 @@ async def shown(tally: Tally) -> AsyncIterator[None]:
 
 
 @contextlib.contextmanager
-def counting(things: str) -> Iterator[Callable[[int], None]]:
-    """Show a count on standard error, where that is a terminal and nothing else is shown on it."""
+def counting(things: str, *, is_alone: bool = False) -> Iterator[Callable[[int], None]]:
+    """Show a count on standard error, where that is a terminal and nothing else is shown on it.
+
+    `is_alone`: nothing goes to standard output meanwhile.
+    """
     console = Console(stderr=True)
-    if not console.is_terminal or sys.stdout.isatty():
+    if not console.is_terminal or (sys.stdout.isatty() and not is_alone):
         yield lambda _: None
         return
     with Live(console=console, transient=True, refresh_per_second=1 / LIVE_PERIOD_S) as live:

@@ -79,7 +79,10 @@ def migrated(out: Console, result: Mapping[str, Any]) -> None:
     if result["adopted"]:
         counts = [(name.replace("_", " "), it) for name, it in result["adopted"].items()]
         _columns(out, [(name, it) for name, it in counts if type(it) is int and it])
-        out.print(f"kept: {', '.join(result['adopted']['tables'])}; --drop-old drops them")
+        if result["adopted"]["is_scaled"]:
+            out.print("scores went from 0 to 1: they are 0 to 100 now")
+        kept = ", ".join(result["adopted"]["tables"])
+        out.print(f"kept: {kept}, whose texts `forget` does not reach; --drop-old drops them")
     if result["dropped"]:
         out.print(f"dropped: {', '.join(result['dropped'])}")
 
