@@ -26,8 +26,8 @@ FILL = """
 insert into repositories (full_name, location, is_local, license_rank, state)
 values ('a/a', '/a', true, 1, 'done');
 insert into journal
-select n, 'add', substr(sha256(n::text::bytea), 1, 16), 900, 'Python', 80, '{}', null, null, 1, 'src/' || n, null,
-       null, null, null, null, null, '1', 0, repeat(md5(n::text), 28)
+select n, 'add', substr(sha256(n::text::bytea), 1, 16), 900, 'Python', 80, '{}', null, null, 1,
+       'src/' || n, null, null, null, null, null, null, '1', 0, repeat(md5(n::text), 28)
 from generate_series(1, %(rows)s) n;
 insert into contents select content_hash, id, id, 1, file_path from journal;
 analyze journal; analyze contents
