@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from string import ascii_lowercase, digits
 from typing import Any, Final, NamedTuple
 
 from elasticsearch import AsyncElasticsearch, BadRequestError, NotFoundError
@@ -50,10 +51,11 @@ _SETTINGS: Final = {
             "words": {"type": "pattern", "pattern": r"[^\p{L}\p{N}_]+"},
             "folders": {"type": "path_hierarchy"},
         },
-        # As `syntax/identifiers.py` has it: a word, and its parts, of 2..64 characters.
+        # As `syntax/identifiers.py` has it: a word, and its parts, up to 64 characters.
         "filter": {
             "no_data": {"type": "length", "min": 1, "max": 128},
-            "terms": {"type": "length", "min": 2, "max": 64},
+            "terms": {"type": "length", "min": 1, "max": 64},
+            "letters": {"type": "stop", "stopwords": [*ascii_lowercase, *digits, "_"]},
             # What begins with a digit is a number, and has no parts.
             "numbers": {"type": "keyword_marker", "keywords_pattern": r"\p{Nd}.*"},
             "parts": {
@@ -75,7 +77,7 @@ _SETTINGS: Final = {
                 "tokenizer": "words",
                 "filter": [
                     "no_data", "numbers", "parts", "flatten_graph", "acronyms", "lowercase",
-                    "remove_duplicates", "terms",
+                    "remove_duplicates", "terms", "letters",
                 ],
             },
             "code_query": {

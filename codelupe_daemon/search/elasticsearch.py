@@ -1,7 +1,7 @@
 """Search in Elasticsearch, which knows the words and the places; the journal knows everything else.
 
-The field `content` holds the same terms as the embedded index, and a few more parts of words with
-digits in them.
+The field `content` holds the same terms as the embedded index, and a few more: of `HTTPServer2`
+also `httpserver`.
 """
 
 from __future__ import annotations
@@ -82,11 +82,16 @@ def _asked(query: Query, given: Filters) -> _Clause:
 
 def _alternatives(needed: Needed, *, whole: bool) -> _Clause:
     """With `whole` the parts count only where they are the whole word."""
-    either = [_term("content", term.lower()) for term in needed.wholes]
+    either = [_term("content", _folded(term)) for term in needed.wholes]
     if needed.parts and not (whole and either):
-        every = [_term("content", term.lower()) for term in needed.parts]
+        every = [_term("content", _folded(term)) for term in needed.parts]
         either.append({"bool": {"filter": every}})
     return _any(either)
+
+
+def _folded(term: str) -> str:
+    """As the server folds: every letter that has a small one, each by itself."""
+    return "".join(char.lower()[0] for char in term)
 
 
 def _filtered(filters: Filters) -> list[_Clause]:
