@@ -99,7 +99,8 @@ async def _consuming(
     """Whatever happens in the body, all consumers have come to rest after it."""
     going = Consuming(store, kept, manner)
     try:
-        yield going
+        async with store.listening(going.wake):
+            yield going
     except BaseException:
         with contextlib.suppress(Exception):  # the body's own is the one to tell
             await going.end()
