@@ -125,7 +125,7 @@ def test_changing_says_what_is_missing(read_only: Path, command: str) -> None:
 def test_a_writer_that_was_killed_leaves_work_that_looking_cannot_do(copy: Path) -> None:
     """Its log must be read, and SQLite needs a file beside it for that."""
     with closing(sqlite3.connect(copy)) as db:
-        db.execute("update repositories set reason = 'x'")
+        db.execute("update repositories set visited_at = 0")
         db.commit()
         for name in ("codelupe.db", "codelupe.db-wal"):
             shutil.copy(copy.with_name(name), copy.parent.parent / name)
