@@ -154,7 +154,8 @@ class Server:
                         )
                     await self._commit(cx, call_id, name, arguments)
                 except BaseException:
-                    cx.terminate()
+                    with contextlib.suppress(asyncpg.InterfaceError):  # it is gone already
+                        cx.terminate()
                     raise
             result = await self._result(call_id)
         if result is None:

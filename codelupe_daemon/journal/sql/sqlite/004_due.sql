@@ -6,10 +6,10 @@ create index repositories_due on repositories (due_at) where due_at is not null;
 update repositories set due_at = 0 where due_at is null and state in ('due', 'incomplete', 'visiting');
 
 create trigger repositories_added after insert on repositories begin
-    update repositories set changed_at = unixepoch('subsec') where id = new.id;
+    update repositories set changed_at = (julianday('now') - 2440587.5) * 86400 where id = new.id;
 end;
 create trigger repositories_changed after update of
     full_name, location, is_local, license, stars, forks, pushed_at, file_count, head, state, reason
 on repositories begin
-    update repositories set changed_at = unixepoch('subsec') where id = new.id;
+    update repositories set changed_at = (julianday('now') - 2440587.5) * 86400 where id = new.id;
 end;
