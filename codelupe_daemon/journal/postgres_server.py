@@ -35,6 +35,8 @@ SETTING: Final = "--store (CODELUPE_STORE)"
 
 SQL: Final = queries("postgres") | queries("postgres", "clusters.sql")
 STAGING: Final = script("postgres", "staging.sql")
+BEGIN: Final = "begin isolation level read committed"
+"""Who has waited for the lock must see what was committed meanwhile, whatever the default is."""
 
 Record = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
@@ -85,10 +87,13 @@ class Server:
                 statement_cache_size=0,
                 reset=_nothing_to_reset,
             )
-            version = await self.value("select current_setting('server_version_num')::integer")
-        if version < VERSION_MIN:
+            [(version, encoding)] = await self.rows("server")
+        if version < VERSION_MIN or encoding != "UTF8":
             await self.close()
-            raise Fatal(f"{self.location} runs Postgres {version // 10_000}: 14 is the oldest")
+            raise Fatal(
+                f"{self.location} is a database of Postgres {version // 10_000} in {encoding}:"
+                f" it has to be 14 or newer, and UTF8 (`createdb -E UTF8`); {SETTING} names it"
+            )
 
     async def close(self) -> None:
         if self._pool is not None:
@@ -101,17 +106,29 @@ class Server:
     # -- statements -----------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """One of the pool. Raises as `explained` does."""
+        assert self._pool is not None, "open() comes first"
+        with explained(self.location):
+            async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as cx:
+                try:
+                    yield cx
+                except asyncpg.InternalClientError as error:
+                    # The server has ended it, and the client has not understood that yet.
+                    with contextlib.suppress(asyncpg.InterfaceError):  # it is gone already
+                        cx.terminate()
+                    raise Transient(f"{self.location} ended the connection") from error
+
+    @contextlib.asynccontextmanager
     async def transaction(
         self, *, isolation: str | None = None, readonly: bool = False
     ) -> AsyncIterator[Connection]:
         """A connection and a transaction around the body. Raises as `explained` does."""
-        assert self._pool is not None, "open() comes first"
-        with explained(self.location):
-            async with (
-                self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as cx,
-                cx.transaction(isolation=isolation, readonly=readonly),  # type: ignore[arg-type]  # its names
-            ):
-                yield cx
+        async with (
+            self._connection() as cx,
+            cx.transaction(isolation=isolation, readonly=readonly),  # type: ignore[arg-type]  # its names
+        ):
+            yield cx
 
     async def rows(self, statement: str, *bound: object) -> list[Row]:
         """The rows of a statement, given by its name in the .sql files or as text."""
@@ -129,10 +146,8 @@ class Server:
 
     async def maintain(self, statement: str) -> None:
         """What cannot run inside a transaction, such as `vacuum`."""
-        assert self._pool is not None, "open() comes first"
-        with explained(self.location):
-            async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as cx:
-                await cx.execute(statement)
+        async with self._connection() as cx:
+            await cx.execute(statement)
 
     async def call(
         self, name: str, arguments: Mapping[str, Any], staged: Staged | None = None
@@ -142,22 +157,20 @@ class Server:
         The call and its commit are one message, so a process that is stopped or dies in between
         holds no lock. Where the connection breaks at that moment, `results` tells what happened.
         """
-        assert self._pool is not None, "open() comes first"
         call_id = secrets.randbits(62)
-        with explained(self.location):
-            async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as cx:
-                try:
-                    await cx.execute("begin" if staged is None else f"begin;\n{STAGING}")
-                    for table, (encoders, rows) in (staged or {}).items():
-                        await cx.copy_to_table(
-                            table, source=pgcopy.rows(encoders, rows), format="binary"
-                        )
-                    await self._commit(cx, call_id, name, arguments)
-                except BaseException:
-                    with contextlib.suppress(asyncpg.InterfaceError):  # it is gone already
-                        cx.terminate()
-                    raise
-            result = await self._result(call_id)
+        async with self._connection() as cx:
+            try:
+                await cx.execute(BEGIN if staged is None else f"{BEGIN};\n{STAGING}")
+                for table, (encoders, rows) in (staged or {}).items():
+                    await cx.copy_to_table(
+                        table, source=pgcopy.rows(encoders, rows), format="binary"
+                    )
+                await self._commit(cx, call_id, name, arguments)
+            except BaseException:
+                with contextlib.suppress(asyncpg.InterfaceError):  # it is gone already
+                    cx.terminate()
+                raise
+        result = await self._result(call_id)
         if result is None:
             raise Transient(f"{self.location}: the connection broke in the middle of {name}")
         return result
@@ -191,7 +204,7 @@ class Server:
     async def _listen(self, wake: Callable[[], None]) -> None:
         while True:
             # Where it fails polling goes on, and tells of the outage.
-            with contextlib.suppress(asyncpg.PostgresError, *_PASSING):
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InternalClientError, *_PASSING):
                 await self._listen_once(wake)
             await asyncio.sleep(RECONNECT_S)
 

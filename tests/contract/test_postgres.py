@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -62,6 +63,16 @@ async def test_a_database_that_is_not_there(postgres_url: str) -> None:
     said = await refusal(named(postgres_url, "nowhere"))
     assert "nowhere" in said
     assert "CODELUPE_STORE" in said
+
+
+async def test_a_database_that_cannot_hold_every_text(postgres_server: Postgres) -> None:
+    name = f"codelupe_test_{secrets.token_hex(6)}"
+    made = f"create database {name} encoding 'LATIN1' locale 'C' template template0"
+    postgres_server.query(made)
+    said = await refusal(named(postgres_server.url, name))
+    postgres_server.query(f"drop database {name}")
+    assert "LATIN1" in said
+    assert "UTF8" in said
 
 
 async def test_a_wrong_password() -> None:

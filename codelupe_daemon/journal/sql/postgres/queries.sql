@@ -1,3 +1,6 @@
+-- name: server
+select current_setting('server_version_num')::integer, current_setting('server_encoding');
+
 -- name: make_schema
 create table if not exists codelupe_schema (
     version    integer primary key,
