@@ -359,7 +359,14 @@ def explained(location: str) -> Iterator[None]:
     except asyncpg.PostgresError as error:
         raise _ours(error, location) from error
     except _PASSING as error:
-        raise Transient(f"{location} is away: {str(error) or type(error).__name__}") from error
+        raise Transient(f"{location} is away: {_why(error)}") from error
+
+
+def _why(error: BaseException) -> str:
+    """What broke a connection, where the error is only that something could not be done then."""
+    if isinstance(error, asyncpg.InterfaceError) and error.__context__ is not None:
+        error = error.__context__
+    return str(error) or type(error).__name__
 
 
 def _ours(error: asyncpg.PostgresError, location: str) -> Exception:
