@@ -32,6 +32,7 @@ T = TypeVar("T")
 PAGE_ROWS: Final = 2000
 """Of a runner for this consumer: enough for several requests at once."""
 TEXT_CHARS: Final = 8 << 20
+SHARE_MIN_BYTES: Final = 128 << 10
 PUBLISH_S: Final = 30.0
 """While there is much to take, readers of the index get on all the same."""
 REFRESH_PAUSE_S: Final = 0.5
@@ -176,8 +177,13 @@ class ElasticsearchIndex(StoredConsumer):
         clusters = await self._clusters.clusters_of(
             [one.entry.content_hash for one in todo.changes]
         )
+        chars = sum(one.live.content_chars for one in todo.changes)
+        share = max(SHARE_MIN_BYTES, chars // self._in_flight)  # so that all are under way at once
         async with bulk(
-            self._es, CODE_WRITE, request_bytes=self._request_bytes, in_flight=self._in_flight
+            self._es,
+            CODE_WRITE,
+            request_bytes=min(self._request_bytes, share),
+            in_flight=self._in_flight,
         ) as writer:
             for delete in todo.deletes:
                 await writer.add(delete)
