@@ -34,7 +34,10 @@ PORT: Final = 9200
 TIMEOUT_S: Final = 30.0
 KEEP_ALIVE: Final = "5m"
 REASON_MAX_CHARS: Final = 500
-_MAJORS: Final = (8, 9)
+_OLDEST: Final = (8, 7)
+"""Knows component templates that need not be there."""
+_TOO_NEW: Final = (10, 0)
+"""Refuses a client of release 8."""
 _BUSY: Final = frozenset({408, 409, 429, 500, 502, 503, 504})
 
 
@@ -102,11 +105,11 @@ async def check(es: AsyncElasticsearch) -> None:
     try:
         with explained():
             version = (await es.info())["version"]["number"]
-        major = int(version.partition(".")[0])
+        major, minor = (int(number) for number in version.split(".")[:2])
     except (Gone, AttributeError, KeyError, TypeError, ValueError):
         raise Fatal(f"the server that {SETTING} names is no Elasticsearch") from None
-    if major not in _MAJORS:
-        raise Fatal(f"{SETTING} names an Elasticsearch {version}: 8.x and 9.x will do")
+    if not _OLDEST <= (major, minor) < _TOO_NEW:
+        raise Fatal(f"{SETTING} names an Elasticsearch {version}: 8.7 to 9.x will do")
 
 
 @contextmanager
