@@ -23,6 +23,7 @@ from codelupe_daemon.journal import pgcopy
 from codelupe_daemon.journal.sql import migrations, queries, script
 from codelupe_daemon.journal.transfer import half_copied
 from codelupe_daemon.paths import storable
+from codelupe_daemon.retry import retried
 
 CHANNEL: Final = "codelupe_journal"
 CONNECTIONS_MAX: Final = 8
@@ -31,6 +32,7 @@ STATEMENT_TIMEOUT_S: Final = 600.0
 RECONNECT_S: Final = 5.0
 VERSION_MIN: Final = 140_000  # lz4
 RESULTS_KEPT_S: Final = 86_400
+RESULT_PATIENCE_S: Final = 30.0
 SETTING: Final = "--store (CODELUPE_STORE)"
 
 SQL: Final = queries("postgres") | queries("postgres", "clusters.sql")
@@ -121,7 +123,7 @@ class Server:
 
     @contextlib.asynccontextmanager
     async def transaction(
-        self, *, isolation: str | None = None, readonly: bool = False
+        self, *, isolation: str = "read_committed", readonly: bool = False
     ) -> AsyncIterator[Connection]:
         """A connection and a transaction around the body. Raises as `explained` does."""
         async with (
@@ -170,7 +172,7 @@ class Server:
                 with contextlib.suppress(asyncpg.InterfaceError):  # it is gone already
                     cx.terminate()
                 raise
-        result = await self._result(call_id)
+        result = await retried(lambda: self._result(call_id), RESULT_PATIENCE_S)
         if result is None:
             raise Transient(f"{self.location}: the connection broke in the middle of {name}")
         return result
@@ -185,9 +187,15 @@ class Server:
             await cx.execute(statement)
 
     async def _result(self, call_id: int) -> Any:
-        async with self.transaction() as cx:
-            await cx.execute("set local synchronous_commit = off")
-            found = await cx.fetchval(SQL["take_result"], call_id)
+        """None where the call did not happen."""
+        found = None
+        try:
+            async with self.transaction() as cx:
+                await cx.execute("set local synchronous_commit = off")
+                found = await cx.fetchval(SQL["take_result"], call_id)
+        except Transient:
+            if found is None:  # else it is known, whether or not it is deleted
+                raise
         return None if found is None else orjson.loads(found)
 
     @contextlib.asynccontextmanager

@@ -24,6 +24,7 @@ from tests.contract.build import Ingest, repo, text
 from tests.servers.fixtures import had
 from tests.servers.postgres import Postgres, binaries, database_of, named, query
 from tests.servers.process import bound
+from tests.servers.proxy import Proxy
 from tests.servers.redis import Redis, certificate
 
 NOW = "function codelupe_now() returns double precision"
@@ -301,3 +302,25 @@ async def test_connections_that_others_took_are_transient(postgres_url: str) -> 
     await journal.close()
     query(postgres_url, f"drop role {role}")
     assert "too many connections" in said
+
+
+async def test_an_answer_that_is_lost_is_asked_for_again(own_server: Postgres) -> None:
+    """The call and its commit get through, and then the connection breaks."""
+    with Proxy(own_server.url) as proxy:
+        journal = PostgresJournal(proxy.url)
+        await journal.open(create=True)
+        visit = await Ingest(journal).begin("a/a")
+        holder = await asyncpg.connect(own_server.url)
+        await holder.execute("begin")
+        await holder.execute("select pg_advisory_xact_lock(19276114465)")
+        ending = asyncio.create_task(journal.finish(visit, None, repo("a/a").standing, "v"))
+        waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+        while not await holder.fetchval(waiting):  # noqa: ASYNC110 - nobody is told of locks
+            await asyncio.sleep(0.01)
+        proxy.half_answer()
+        await holder.execute("commit")
+        await holder.close()
+        await ending
+        assert proxy.halved == 1
+        assert [row.state for row in await journal.repositories()] == ["done"]
+        await journal.close()
