@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,10 +62,17 @@ def last_id(store: Path) -> int:
 
 @contextmanager
 def running(
-    *arguments: str | Path, gate: Path | None = None, sabotaged: bool = False, **options: Any
+    *arguments: str | Path,
+    gate: Path | None = None,
+    sabotaged: bool = False,
+    settings: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Iterator[subprocess.Popen[str]]:
-    """`codelupe` while the body runs; with a gate or sabotaged, under the rule of `sabotage/`."""
-    environment = dict(os.environ)
+    """`codelupe` while the body runs; with a gate or sabotaged, under the rule of `sabotage/`.
+
+    `settings`: variables of its environment.
+    """
+    environment = os.environ | (settings or {})
     if gate or sabotaged:
         paths = [str(SABOTAGE), *filter(None, [environment.get("PYTHONPATH")])]
         environment |= {"PYTHONPATH": os.pathsep.join(paths), "DRILL_GATE": str(gate)}
@@ -131,6 +138,11 @@ def found(store: Path, query: str) -> tuple[int, list[str]]:
 def why(store: Path, place: str) -> dict[str, Any]:
     answer: dict[str, Any] = done(run("why", place, "--json", "--store", store))
     return answer
+
+
+def mount(*arguments: str | Path) -> bool:
+    """Whether it could be done: only root may."""
+    return subprocess.run(["mount", *arguments], check=False, capture_output=True).returncode == 0
 
 
 def wait_until(holds: Callable[[], bool], process: subprocess.Popen[str]) -> bool:

@@ -11,14 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.drills.conftest import Reference
-from tests.drills.process import done, ingest, state, verified
+from tests.drills.process import done, ingest, mount, state, verified
 
 pytestmark = pytest.mark.timeout(600)
 IS_ROOT = os.geteuid() == 0
-
-
-def _mount(*arguments: str | Path) -> bool:
-    return subprocess.run(["mount", *arguments], check=False, capture_output=True).returncode == 0
 
 
 @pytest.fixture
@@ -26,7 +22,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MB; only root may make one."""
     place = tmp_path / "disk"
     place.mkdir()
-    if not IS_ROOT or not _mount("-t", "tmpfs", "-o", "size=2m", "drill", place):
+    if not IS_ROOT or not mount("-t", "tmpfs", "-o", "size=2m", "drill", place):
         pytest.skip("only root, with the right to mount, can make a small file system")
     yield place
     subprocess.run(["umount", place], check=True)
@@ -38,7 +34,7 @@ def test_a_full_disk(sources: list[Path], reference: Reference, small_disk: Path
     assert full.code == 1
     assert "full" in full.errors
     assert "Traceback" not in full.errors
-    assert _mount("-o", "remount,size=200m", small_disk)
+    assert mount("-o", "remount,size=200m", small_disk)
     done(ingest(store, sources))
     assert state(store) == reference.state
     assert verified(store)
@@ -67,12 +63,12 @@ def test_a_read_only_store(small_disk: Path) -> None:
     (source / "shapes.py").write_text("def area(width, height):\n    return width * height\n" * 4)
     done(ingest(store, [source]))
     before = store.read_bytes()
-    assert _mount("-o", "remount,ro", small_disk)
+    assert mount("-o", "remount,ro", small_disk)
     refused = ingest(store, [source])
     assert refused.code == 1
     assert "read-only" in refused.errors
     assert "Traceback" not in refused.errors
     assert store.read_bytes() == before
-    assert _mount("-o", "remount,rw", small_disk)
+    assert mount("-o", "remount,rw", small_disk)
     assert done(ingest(store, [source]))["files"]["unchanged"] == 1
     assert verified(store)

@@ -1,0 +1,81 @@
+"""`codelupe daemon` as a process to which a drill may do anything."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.drills.process import CODELUPE, WAIT_S
+from tests.servers.process import bound
+
+PEAK_MB = 600
+"""More memory than this no daemon takes, whatever is away and for however long."""
+_PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
+
+
+class Daemon:
+    """It runs from the start until `stop` or `kill`. What it tells goes to `log`."""
+
+    def __init__(self, log: Path, settings: Mapping[str, str]) -> None:
+        self._log = log
+        self.peak_mb = 0.0
+        self.is_wanted = True
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [*bound(""), CODELUPE, "daemon"],
+                env=os.environ | settings,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_as_wanted(self) -> bool:
+        """It ended only if it was told to."""
+        return self._runs() or not self.is_wanted
+
+    def pause(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """With SIGKILL; also where it has ended."""
+        self.is_wanted = False
+        self._look()
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """As a person or systemd does; it has to end well."""
+        self.is_wanted = False
+        self._process.terminate()
+        until = time.monotonic() + WAIT_S
+        while self._runs() and time.monotonic() < until:
+            self._look()
+            time.sleep(0.05)
+        assert self._process.wait(1) == 0, self.said()
+
+    def said(self) -> str:
+        return self._log.read_text("utf-8", "replace")
+
+    def _runs(self) -> bool:
+        return self._process.poll() is None
+
+    def _look(self) -> None:
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:  # it has ended
+            return
+        if found := _PEAK.search(status):
+            self.peak_mb = max(self.peak_mb, int(found[1]) / 1024)
