@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,14 +56,14 @@ class Daemon:
         self._process.wait()
 
     def stop(self) -> None:
-        """As a person or systemd does; it has to end well."""
+        """As a person or systemd does."""
         self.is_wanted = False
+        self._look()
         self._process.terminate()
-        until = time.monotonic() + WAIT_S
-        while self._runs() and time.monotonic() < until:
-            self._look()
-            time.sleep(0.05)
-        assert self._process.wait(1) == 0, self.said()
+
+    def ends_well(self) -> None:
+        """After `stop`."""
+        assert self._process.wait(WAIT_S) == 0, self.said()
 
     def said(self) -> str:
         return self._log.read_text("utf-8", "replace")

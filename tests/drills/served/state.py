@@ -118,9 +118,9 @@ class Site:
         """The journal gets so far, or to its end."""
         self.wait(lambda: self.reader.last_id >= min(row, self.corpus.texts))
 
-    def hears(self, daemon: Daemon, what: str) -> None:
-        """The daemon tells it."""
-        self.wait(lambda: what in daemon.said())
+    def hears(self, daemons: Sequence[Daemon], what: str) -> None:
+        """One of them tells it."""
+        self.wait(lambda: any(what in daemon.said() for daemon in daemons))
 
     def is_done(self) -> bool:
         done_ones = "select count(*) from repositories where state = 'done'"
@@ -144,9 +144,11 @@ class Site:
     def assert_undisturbed(self) -> None:
         """All is done, nothing is lost or doubled, and everything that is derived agrees."""
         self.wait(self.is_done)
-        for daemon in self.daemons:
-            if daemon.is_wanted:
-                daemon.stop()
+        left = [daemon for daemon in self.daemons if daemon.is_wanted]
+        for daemon in left:
+            daemon.stop()
+        for daemon in left:
+            daemon.ends_well()
         assert self.state() == self.corpus.state
         self.reader.end()
         rows = self.rows(ROWS, 0)

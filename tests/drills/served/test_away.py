@@ -36,7 +36,7 @@ def test_a_server_goes_away(
     ):
         site.hold_back()
         daemon = site.start(CODELUPE_REPO_WORKERS="1")  # so that there is load left
-        site.hears(daemon, "works on")
+        site.hears([daemon], "works on")
         released(site, 0.8)
         server.stop()
         time.sleep(60 if full else 5)

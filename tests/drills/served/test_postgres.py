@@ -69,7 +69,7 @@ def test_out_of_connections(
         site.wait(lambda: log.read_text().count("too many clients") > refused)
         for connection in taken:
             others.run(connection.close())
-        site.hears(daemon, "store: works again")
+        site.hears([daemon], "store: works again")
         site.assert_undisturbed()
 
 
@@ -116,7 +116,7 @@ def small_database(own_postgres: Postgres, small_disk: Path) -> Iterator[str]:
 def test_a_full_disk(small_database: str, small_disk: Path, corpus: Corpus, tmp_path: Path) -> None:
     with Site(corpus, tmp_path, small_database, store=small_database) as site:
         daemon = site.start()
-        site.hears(daemon, "no room left")
+        site.hears([daemon], "no room left")
         time.sleep(FULL_S)
         assert mount("-o", "remount,size=200m", small_disk)
         site.assert_undisturbed()
