@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from codelupe_daemon import elastic
 from codelupe_daemon.consume import elasticsearch_index as index
-from codelupe_daemon.consume.elasticsearch_bulk import IN_FLIGHT, REQUEST_BYTES, bulk
+from codelupe_daemon.consume.elasticsearch_bulk import IN_FLIGHT, REQUEST_BYTES, Flight, bulk
 from codelupe_daemon.consume.elasticsearch_clusters import ClusterFields
 from codelupe_daemon.consume.elasticsearch_documents import Change, groups, plan, put
 from codelupe_daemon.consume.elasticsearch_repositories import Repositories
@@ -57,8 +57,19 @@ class _Filling:
     published_at: float = float("-inf")
 
 
+@dataclass(slots=True)
+class _Page:
+    """Rows that are not on the server's disk yet."""
+
+    entries: Sequence[Entry]
+    writing: asyncio.Task[list[DeadLetter]] | None = None
+
+
 class ElasticsearchIndex(StoredConsumer):
     """`clusters` and `journal` are opened and closed by their owner; `url`, `ca`: see `connect`.
+
+    A page is on the server's disk, and the watermark at its end, when the next one was applied or
+    the end is reached: so two are under way at once, and nobody waits for the last of a page.
 
     What is below `min_quality` (0..1) is not indexed. Where what was written is gone, methods
     raise `LeaseLost`, and the watermark is 0: the next runner fills it again.
@@ -84,15 +95,17 @@ class ElasticsearchIndex(StoredConsumer):
         self._es = elastic.connect(url, ca)
         self.min_quality = min_quality
         self._request_bytes, self._in_flight = request_bytes, in_flight
+        self.flight = Flight(in_flight)
         self._filling: _Filling | None = None
+        self._pages: list[_Page] = []
         self._cluster_fields = ClusterFields(self._es, clusters)
         self.repositories = Repositories(self._es, journal)
-        self.most_bytes_in_flight = 0
 
     async def open(self) -> None:
         await elastic.check(self._es)
 
     async def close(self) -> None:
+        await self._drop_pages()
         await self._cluster_fields.close()
         await self._es.close()
 
@@ -102,18 +115,25 @@ class ElasticsearchIndex(StoredConsumer):
 
     async def claim(self, owner: str, lease_s: float) -> Lease | None:
         self._filling = None  # another runner may have been at it
+        await self._drop_pages()
         return await super().claim(owner, lease_s)
+
+    async def release(self, lease: Lease) -> None:
+        await self._drop_pages()
+        await super().release(lease)
 
     async def apply(self, entries: Sequence[Entry], lease: Lease) -> None:
         async def work() -> None:
-            filling = await self._begun()
-            refused = await self._write(entries)
-            filling.is_dirty = True
-            await self._advance(lease, entries[-1].id, refused)
-            filling.watermark = max(filling.watermark, entries[-1].id)
+            filling = await self._begun(lease)
             if time.monotonic() >= filling.published_at + PUBLISH_S:
                 await self._publish(filling, lease)
                 await self.repositories.follow()
+            self._pages.append(_Page(entries))
+            try:
+                await self._take(filling, lease, ahead=1)
+            except BaseException:
+                self._pages.pop()  # it is given again
+                raise
 
         await self._while_there(work, lease)
 
@@ -121,9 +141,10 @@ class ElasticsearchIndex(StoredConsumer):
         """Make it visible; between two rows, bring up to date what has no rows."""
 
         async def work() -> None:
-            filling = await self._begun()
+            filling = await self._begun(lease)
+            await self._take(filling, lease, ahead=0)
             if not await self._is_in_place(filling):
-                filling = await self._begun(anew=True)
+                filling = await self._begun(lease, anew=True)
             if filling.is_loading or not filling.is_searched:
                 await self._advance(lease, filling.watermark)  # raises where the lease is lost
                 await index.finish(self._es, filling.index, filling.watermark)
@@ -138,7 +159,7 @@ class ElasticsearchIndex(StoredConsumer):
 
     async def retry(self, entries: Sequence[Entry], lease: Lease) -> None:
         async def work() -> None:
-            filling = await self._begun()
+            filling = await self._begun(lease)
             refused = {letter.id for letter in await self._write(entries)}
             filling.is_dirty = True
             taken = [entry.id for entry in entries if entry.id not in refused]
@@ -150,6 +171,7 @@ class ElasticsearchIndex(StoredConsumer):
     async def reset(self, lease: Lease) -> None:
         """Begin a new index; the old one is searched until the new one has caught up."""
         self._filling = None
+        await self._drop_pages()
         self._check(is_held=await self._states.restart(self._holder(lease)))
         await index.begin(self._es)
         await self.repositories.restart()
@@ -167,7 +189,38 @@ class ElasticsearchIndex(StoredConsumer):
                     )
                 yield [_holding(document) for document in found["docs"] if document["found"]]
 
-    # -- a page of rows -------------------------------------------------------------------------
+    # -- pages of rows --------------------------------------------------------------------------
+
+    async def _take(self, filling: _Filling, lease: Lease, *, ahead: int) -> None:
+        """Until no more than `ahead` pages are not on disk; in their order."""
+        try:
+            for page in self._pages:
+                page.writing = page.writing or asyncio.create_task(self._write(page.entries))
+            while len(self._pages) > ahead:
+                first = self._pages[0]
+                assert first.writing is not None
+                refused = await first.writing
+                filling.is_dirty = True
+                await self._advance(lease, first.entries[-1].id, refused)
+                filling.watermark = max(filling.watermark, first.entries[-1].id)
+                del self._pages[0]
+        except BaseException:
+            await self._stop_writing()
+            raise
+
+    async def _stop_writing(self) -> None:
+        """All pages have to be written again."""
+        under_way = [page.writing for page in self._pages if page.writing is not None]
+        for writing in under_way:
+            writing.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        for page in self._pages:
+            page.writing = None
+
+    async def _drop_pages(self) -> None:
+        """They are read again from the watermark on."""
+        await self._stop_writing()
+        self._pages = []
 
     async def _write(self, entries: Sequence[Entry]) -> list[DeadLetter]:
         """Bring the documents of these rows' contents up to date."""
@@ -179,11 +232,9 @@ class ElasticsearchIndex(StoredConsumer):
         )
         chars = sum(one.live.content_chars for one in todo.changes)
         share = max(SHARE_MIN_BYTES, chars // self._in_flight)  # so that all are under way at once
+        request_bytes = min(self._request_bytes, share)
         async with bulk(
-            self._es,
-            CODE_WRITE,
-            request_bytes=min(self._request_bytes, share),
-            in_flight=self._in_flight,
+            self._es, CODE_WRITE, flight=self.flight, request_bytes=request_bytes
         ) as writer:
             for delete in todo.deletes:
                 await writer.add(delete)
@@ -194,7 +245,6 @@ class ElasticsearchIndex(StoredConsumer):
                     if content_hash in texts:  # else it has died by now
                         cluster = clusters.get(content_hash)
                         await writer.add(put(change, texts[content_hash], cluster))
-        self.most_bytes_in_flight = max(self.most_bytes_in_flight, writer.most_bytes_in_flight)
         if len(writer.refused) == writer.actions >= REFUSED_MIN:
             raise Fatal(
                 f"Elasticsearch refuses all of {writer.actions} documents:"
@@ -215,9 +265,10 @@ class ElasticsearchIndex(StoredConsumer):
 
     # -- which index, and how much of it is visible ---------------------------------------------
 
-    async def _begun(self, *, anew: bool = False) -> _Filling:
+    async def _begun(self, lease: Lease, *, anew: bool = False) -> _Filling:
         """The index that is to be written. Raises `Gone` where there was one, and `Fatal`."""
         if self._filling is None or anew:
+            await self._advance(lease, 0)  # raises where the lease is lost
             watermark = await self.watermark()
             standing = await index.look(self._es)
             standing.check()
@@ -256,6 +307,7 @@ class ElasticsearchIndex(StoredConsumer):
             return await work()
         except Gone as gone:
             self._filling = None
+            await self._drop_pages()
             self._check(is_held=await self._states.restart(self._holder(lease)))
             raise LeaseLost(
                 f"the index in Elasticsearch is gone, and filled again: {gone}"

@@ -61,6 +61,24 @@ class _Request(NamedTuple):
         return self.only(range(middle)), self.only(range(middle, len(self.entry_ids)))
 
 
+class Flight:
+    """Requests that are under way at once, of one writer or of several."""
+
+    def __init__(self, in_flight: int = IN_FLIGHT) -> None:
+        self._slots = asyncio.Semaphore(in_flight)
+        self._bytes = 0
+        self.most_bytes = 0
+
+    async def begin(self, size_bytes: int) -> None:
+        await self._slots.acquire()
+        self._bytes += size_bytes
+        self.most_bytes = max(self.most_bytes, self._bytes)
+
+    def end(self, size_bytes: int) -> None:
+        self._bytes -= size_bytes
+        self._slots.release()
+
+
 class Writer:
     """What `bulk` gives. `actions` and `refused` are whole when its block has ended."""
 
@@ -69,20 +87,17 @@ class Writer:
         es: AsyncElasticsearch,
         index: str,
         group: asyncio.TaskGroup,
+        flight: Flight,
         *,
         is_alias: bool,
         request_bytes: int,
-        in_flight: int,
     ) -> None:
         self._es = es.options(request_timeout=TIMEOUT_S)
         self._index, self._is_alias = index, is_alias
-        self._group = group
+        self._group, self._flight = group, flight
         self._request_bytes = request_bytes
-        self._slots = asyncio.Semaphore(in_flight)
         self._next: list[Action] = []
         self._next_bytes = 0
-        self._bytes_in_flight = 0
-        self.most_bytes_in_flight = 0
         self.actions = 0
         self.refused: list[DeadLetter] = []
 
@@ -97,10 +112,8 @@ class Writer:
     async def flush(self) -> None:
         if not self._next:
             return
-        await self._slots.acquire()
+        await self._flight.begin(self._next_bytes)
         request, self._next, self._next_bytes = _Request.of(self._next), [], 0
-        self._bytes_in_flight += len(request.body)
-        self.most_bytes_in_flight = max(self.most_bytes_in_flight, self._bytes_in_flight)
         self._group.create_task(self._deliver(request))
 
     async def _deliver(self, request: _Request) -> None:
@@ -108,8 +121,7 @@ class Writer:
             with explained():
                 self.refused += await self._written(request)
         finally:
-            self._bytes_in_flight -= len(request.body)
-            self._slots.release()
+            self._flight.end(len(request.body))
 
     async def _written(self, request: _Request) -> list[DeadLetter]:
         """Send until each action is taken or refused, with an end."""
@@ -184,14 +196,14 @@ async def bulk(
     index: str,
     *,
     is_alias: bool = True,
+    flight: Flight | None = None,
     request_bytes: int = REQUEST_BYTES,
-    in_flight: int = IN_FLIGHT,
 ) -> AsyncIterator[Writer]:
     """At the end of the block the server has all of it on disk, but for what it refused.
 
     `is_alias`: whether the name must be an alias; else an index is made where there is none.
-    Bytes under way are at most `request_bytes * in_flight`, more only where a single document is
-    larger than a request. Raises `Transient` (some of it may be written), `Gone` and `Fatal`.
+    Bytes under way are at most `request_bytes` for each request of the flight, more only where a
+    single document is larger. Raises `Transient` (some of it may be written), `Gone` and `Fatal`.
     """
     try:
         async with asyncio.TaskGroup() as group:
@@ -199,9 +211,9 @@ async def bulk(
                 es,
                 index,
                 group,
+                flight or Flight(),
                 is_alias=is_alias,
                 request_bytes=request_bytes,
-                in_flight=in_flight,
             )
             yield writer
             await writer.flush()

@@ -183,6 +183,7 @@ async def test_another_runner_ends_this_one(
             await write
     assert await consumer.watermark() == 0
     await consumer.apply(page, new)
+    await consumer.caught_up(new)
     assert await consumer.watermark() == 1
 
 
@@ -279,7 +280,7 @@ async def test_bytes_under_way_are_bounded(
     await narrow.open()
     await _take_all(journal, narrow)
     await narrow.close()
-    assert 60_000 < narrow.most_bytes_in_flight <= 90_000
+    assert 60_000 < narrow.flight.most_bytes <= 90_000
 
 
 async def test_a_text_larger_than_a_request_goes_alone(
@@ -289,7 +290,7 @@ async def test_a_text_larger_than_a_request_goes_alone(
     await ingest.complete("a/a", {"a.py": text("one"), "huge.py": huge, "z.py": text("two")})
     await catch_up(journal, consumer)
     await assert_as_the_journal(journal, consumer, es)
-    assert consumer.most_bytes_in_flight > len(huge) > 1 << 20
+    assert consumer.flight.most_bytes > len(huge) > 1 << 20
 
 
 async def test_clusters_that_are_found_later_reach_their_documents(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from elasticsearch import AsyncElasticsearch
 
+from codelupe_daemon.consume import elasticsearch as consuming
 from codelupe_daemon.consume import elasticsearch_index
 from codelupe_daemon.consume.elasticsearch import ElasticsearchIndex
-from codelupe_daemon.consume.runner import Control, Outcome, run
+from codelupe_daemon.consume.runner import Control, LeaseLost, Outcome, run
 from codelupe_daemon.elastic import CODE, CODE_WRITE, WATERMARKS
 from codelupe_daemon.errors import Fatal, Transient
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.owner import this_process
+from codelupe_daemon.model import Entry
 from tests.consume.elastic.looking import (
     aliases,
     assert_as_the_journal,
@@ -44,19 +45,23 @@ async def settings(es: AsyncElasticsearch, alias: str) -> tuple[str | None, str 
     return got.get("index.refresh_interval"), got.get("index.auto_expand_replicas")
 
 
-async def follow(
-    journal: Journal, consumer: ElasticsearchIndex, is_there: Callable[[], Any], **how: Any
-) -> Outcome:
-    """Run until `is_there` says so, then stop in the middle."""
-    control = Control()
-    running = asyncio.create_task(
-        run(journal, consumer, owner=this_process(), control=control, page_rows=3, **how)
-    )
-    while not await is_there():
-        assert not running.done(), running
-        await asyncio.sleep(0.005)
-    control.stop()
-    return await running
+async def follow_to(
+    row_id: int, journal: Journal, consumer: ElasticsearchIndex, *, replay: bool = False
+) -> None:
+    """Stop in the middle: that row is read, and not taken any more."""
+    control, read = Control(), journal.read
+
+    async def stopping(after_id: int, limit: int) -> list[Entry]:
+        if after_id + limit >= row_id:
+            control.stop()
+        return await read(after_id, limit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "read", stopping)
+        outcome = await run(
+            journal, consumer, owner=this_process(), control=control, replay=replay, page_rows=3
+        )
+    assert outcome is Outcome.STOPPED
 
 
 # -- the first index, and the next one ----------------------------------------------------------
@@ -75,14 +80,15 @@ async def test_an_empty_journal_has_an_empty_index(
 
 
 async def test_a_first_filling_is_searched_as_it_grows(
-    journal: Journal, ingest: Ingest, consumer: ElasticsearchIndex, es: AsyncElasticsearch
+    journal: Journal,
+    ingest: Ingest,
+    consumer: ElasticsearchIndex,
+    es: AsyncElasticsearch,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(consuming, "PUBLISH_S", 0.0)
     await ingest.complete("a/a", {f"{n}.py": text(f"word{n}") for n in range(200)})
-
-    async def is_begun() -> bool:
-        return await marker(es) > 0
-
-    assert await follow(journal, consumer, is_begun) is Outcome.STOPPED
+    await follow_to(100, journal, consumer)
     told = await marker(es)
     assert 0 < told < 200
     assert len(await visible(es)) >= told
@@ -131,11 +137,7 @@ async def test_a_replay_that_ends_in_the_middle_goes_on_where_it_was(
     consumer: ElasticsearchIndex,
     es: AsyncElasticsearch,
 ) -> None:
-    async def is_begun() -> bool:
-        return 0 < await consumer.watermark() < 30
-
-    outcome = await follow(filled, consumer, is_begun, replay=True)
-    assert outcome is Outcome.STOPPED
+    await follow_to(15, filled, consumer, replay=True)
     assert await aliases(es) == {f"{CODE}-001": {CODE}, f"{CODE}-002": {CODE_WRITE}}
     assert 0 < await consumer.watermark() < 30
     assert len(await visible(es)) == 30
@@ -149,10 +151,7 @@ async def test_a_replay_that_ends_in_the_middle_goes_on_where_it_was(
 async def test_a_replay_during_a_replay_begins_again(
     filled: Journal, consumer: ElasticsearchIndex, es: AsyncElasticsearch
 ) -> None:
-    async def is_begun() -> bool:
-        return 0 < await consumer.watermark() < 30
-
-    await follow(filled, consumer, is_begun, replay=True)
+    await follow_to(15, filled, consumer, replay=True)
     await catch_up(filled, consumer, replay=True)
     assert await aliases(es) == {f"{CODE}-003": BOTH}
     await assert_as_the_journal(filled, consumer, es)
@@ -224,11 +223,15 @@ async def test_an_index_that_goes_while_pages_are_written_is_not_made_by_the_ser
     lease = await consumer.claim(this_process(), LEASE_S)
     assert lease is not None
     await ingest.complete("b/b", {f"{n}.py": text(f"more{n}") for n in range(6)})
-    await consumer.apply(await filled.read(30, 3), lease)
+    await consumer.apply(await filled.read(30, 2), lease)
+    await consumer.apply(await filled.read(32, 2), lease)
+    assert await consumer.watermark() == 32, "the next page is on its way"
     await es.indices.delete(index=f"{CODE}-001")
-    with pytest.raises(Exception, match="is gone, and filled again"):
-        await consumer.apply(await filled.read(33, 3), lease)
+    await consumer.apply(await filled.read(34, 1), lease)
+    with pytest.raises(LeaseLost, match="is gone, and filled again"):
+        await consumer.apply(await filled.read(35, 1), lease)
     assert await aliases(es) == {}
+    assert await consumer.watermark() == 0
     await consumer.release(lease)
     await catch_up(filled, consumer)
     await assert_as_the_journal(filled, consumer, es)
@@ -246,10 +249,7 @@ async def test_only_the_searched_alias_is_lost(
 async def test_a_replay_whose_new_index_is_lost_does_not_go_on_with_the_old_one(
     filled: Journal, ingest: Ingest, consumer: ElasticsearchIndex, es: AsyncElasticsearch
 ) -> None:
-    async def is_begun() -> bool:
-        return 0 < await consumer.watermark() < 30
-
-    await follow(filled, consumer, is_begun, replay=True)
+    await follow_to(15, filled, consumer, replay=True)
     await es.indices.delete(index=f"{CODE}-002")
     assert await catch_up(filled, consumer) is Outcome.LEASE_LOST
     await catch_up(filled, consumer)
@@ -344,6 +344,7 @@ async def test_a_dead_letter_whose_content_moved_on_is_none_any_more(
     await ingest.complete("a/a", {"0.py": text("word0")})
     await consumer.apply(await filled.read(30, 100), lease)
     await consumer.retry(old, lease)
+    await consumer.caught_up(lease)
     await assert_as_the_journal(filled, consumer, es)
     assert len(await visible(es)) == 1
 
@@ -410,10 +411,13 @@ async def test_a_closed_index_is_waited_for(
     await consumer.caught_up(lease)
     await ingest.complete("b/b", {f"{n}.py": text(f"more{n}") for n in range(3)})
     await es.indices.close(index=CODE)
-    with pytest.raises(Transient, match="is closed, until it is opened"):
-        await consumer.apply(await filled.read(30, 10), lease)
+    await consumer.apply(await filled.read(30, 2), lease)
+    for _ in range(2):
+        with pytest.raises(Transient, match="is closed, until it is opened"):
+            await consumer.apply(await filled.read(32, 2), lease)
+    assert await consumer.watermark() == 30
     await es.indices.open(index=CODE)
-    await consumer.apply(await filled.read(30, 10), lease)
+    await consumer.apply(await filled.read(32, 2), lease)
     await consumer.caught_up(lease)
     assert await consumer.dead_letters() == []
     await assert_as_the_journal(filled, consumer, es)

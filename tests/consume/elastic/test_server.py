@@ -14,7 +14,7 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 
 from codelupe_daemon.consume.elasticsearch import ElasticsearchIndex
-from codelupe_daemon.consume.elasticsearch_bulk import Action, bulk
+from codelupe_daemon.consume.elasticsearch_bulk import Action, Flight, bulk
 from codelupe_daemon.consume.runner import Control, Outcome, run
 from codelupe_daemon.elastic import Gone, check, connect, explained, refusal
 from codelupe_daemon.errors import CodeLupeError, Fatal, Transient
@@ -141,7 +141,7 @@ async def test_a_busy_server_is_asked_again(small_server: Elasticsearch) -> None
         await es.indices.create(index="busy", mappings={"properties": {"text": {"type": "text"}}})
         with explained():
             async with bulk(
-                es, "busy", is_alias=False, request_bytes=15_000, in_flight=8
+                es, "busy", is_alias=False, request_bytes=15_000, flight=Flight(8)
             ) as writer:
                 for number in range(400):
                     await writer.add(_action(number, f"word{number} " * 200))
