@@ -110,7 +110,13 @@ class _Timed(ElasticsearchIndex):
     async def apply(self, entries: Sequence[Entry], lease: runner.Lease) -> None:
         self.began_at = self.began_at or time.perf_counter()
         await super().apply(entries, lease)
-        self.ended_at = time.perf_counter()
+
+    async def _advance(
+        self, lease: runner.Lease, watermark: int, letters: Sequence[runner.DeadLetter] = ()
+    ) -> None:
+        await super()._advance(lease, watermark, letters)
+        if watermark == ROWS:
+            self.ended_at = self.ended_at or time.perf_counter()
 
 
 async def _ours(

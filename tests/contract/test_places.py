@@ -23,6 +23,7 @@ FIVE = [
 ]
 
 
+@pytest.mark.timeout(300)
 async def test_five_repositories_in_every_order_end_in_one_state(
     journal: Journal, ingest: Ingest
 ) -> None:

@@ -11,7 +11,9 @@ import asyncpg
 POLL_S = 0.02
 CONNECT_S = 5.0
 ROWS = "select id, op, content_hash from journal where id > $1 order by id"
-_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_AWAY = (
+    OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+)  # fmt: skip
 
 
 class Reader:

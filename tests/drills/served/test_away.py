@@ -82,4 +82,4 @@ def disturb(site: Site, proxy: Proxy) -> None:
         time.sleep(PAUSE_S)
     proxy.normal()
     site.release(1)
-    assert proxy.cuts > 0
+    assert proxy.halved > 0

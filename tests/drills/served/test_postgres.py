@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -136,47 +135,42 @@ def test_deadlocks_lock_timeouts_and_conflicts_of_two(
         for _ in range(2):
             site.start(CODELUPE_REPO_WORKERS="1")  # so that there is load left
         connection = other.run(asyncpg.connect(url))
-        for share, provoke, told in (
-            (0.3, deadlock, "deadlock detected"),
-            (0.3, lock_timeout, "lock timeout"),
-            (1, conflict, "could not serialize"),
-        ):
-            before = site.reader.last_id
-            site.release(share)
-            site.reaches(before + 1)
-            other.run(provoke(connection))
-            site.wait(partial(is_told, site, told))
+        for share, provoke in ((0.3, deadlock), (0.3, lock_timeout), (1, conflict)):
+            other.run(provoke(connection, site, share))
         other.run(connection.close())
         site.assert_undisturbed()
 
 
-def is_told(site: Site, what: str) -> bool:
-    return any(what in daemon.said() for daemon in site.daemons)
+async def told(site: Site, what: str) -> None:
+    await asyncio.to_thread(site.hears, site.daemons, what)
 
 
-async def deadlock(cx: Connection) -> None:
-    """Rows first, then the lock, when an append has them the other way round; it has to yield."""
+async def deadlock(cx: Connection, site: Site, share: float) -> None:
+    """A table first, then the lock; an append has them the other way round, and has to yield."""
     async with cx.transaction():
         await cx.execute("set local deadlock_timeout = '60s'")
-        await cx.execute("select from repositories for update")
+        await cx.execute("lock table occurrences in exclusive mode")
+        site.release(share)
         while not await cx.fetchval(  # noqa: ASYNC110 - nobody is told of locks
             "select count(*) from pg_locks where locktype = 'advisory' and granted"
             " and pg_backend_pid() = any (pg_blocking_pids(pid))"
         ):
             await asyncio.sleep(0.02)
         await cx.execute("select pg_advisory_xact_lock($1)", LOCK)
+    await told(site, "deadlock detected")
 
 
-async def lock_timeout(cx: Connection) -> None:
+async def lock_timeout(cx: Connection, site: Site, share: float) -> None:
     """Somebody changes a table at leisure."""
     await cx.execute("alter function codelupe_call set lock_timeout = '200ms'")
     async with cx.transaction():
-        await cx.execute("lock table occurrences")
-        await asyncio.sleep(1)
+        await cx.execute("lock table occurrences in exclusive mode")
+        site.release(share)
+        await told(site, "lock timeout")
     await cx.execute("alter function codelupe_call set lock_timeout = '60s'")
 
 
-async def conflict(cx: Connection) -> None:
+async def conflict(cx: Connection, site: Site, share: float) -> None:
     """Every fifth call fails as one under a stricter isolation would."""
     await cx.execute("create sequence drill_calls")
     await cx.execute(
@@ -189,3 +183,5 @@ async def conflict(cx: Connection) -> None:
         "create trigger drill_conflict before insert on results"
         " for each row execute function drill_conflict()"
     )
+    site.release(share)
+    await told(site, "could not serialize")
