@@ -132,7 +132,7 @@ def test_a_second_signal_ends_it_at_once(waiting: Path, tmp_path: Path) -> None:
     store = tmp_path / "store.db"
     register(store, waiting)
     with running("daemon", "--store", store, gate=tmp_path / "never") as process:
-        assert wait_until(lambda: last_id(store) > 0, process)
+        assert wait_until((tmp_path / "never.waits").exists, process)
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
         while "stops" not in process.stderr.readline():

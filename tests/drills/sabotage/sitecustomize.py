@@ -2,7 +2,8 @@
 """On PYTHONPATH, Python loads this before `codelupe`: a rule that does harm to marked files.
 
 A text that begins with `# drill: abort` ends the process; one that begins with `# drill: wait`
-holds its examining thread until the file that DRILL_GATE names exists.
+holds its examining thread until the file that DRILL_GATE names exists; till then there is one with
+the suffix `.waits`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def judge(batch: Batch, _settings: ExamineSettings) -> Column:
         if head.startswith(b"# drill: abort"):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             os.abort()
-        while head.startswith(b"# drill: wait") and not Path(os.environ["DRILL_GATE"]).exists():
+        gate = Path(os.environ["DRILL_GATE"])
+        while head.startswith(b"# drill: wait") and not gate.exists():
+            gate.with_suffix(".waits").touch()
             time.sleep(0.01)
     return np.full(len(batch.chars), np.nan)
 
