@@ -1,0 +1,1 @@
+"""The trainer: from the journal's watermark to a better model, round after round."""

@@ -1,0 +1,1 @@
+"""From a watermark to a frozen manifest, whatever holds the rows."""

@@ -1,0 +1,1 @@
+"""What the trainer remembers: sessions, examples, versions, progress, results, sides."""
