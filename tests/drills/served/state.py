@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -96,11 +97,11 @@ class Site:
         self.rows("update repositories set due_at = 'infinity'")
 
     def release(self, share: float) -> None:
-        """Make so much of all repositories due."""
+        """Make so much of all repositories due, and at least one."""
         self.rows(
             "update repositories set due_at = codelupe_now() where id in ("
             " select id from repositories where due_at = 'infinity' order by id limit $1)",
-            round(share * len(self.corpus.sources)),
+            math.ceil(share * len(self.corpus.sources)),
         )
 
     # -- waiting --------------------------------------------------------------------------------
