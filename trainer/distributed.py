@@ -1,0 +1,107 @@
+"""What several processes of one training (torchrun, accelerate launch) say to each other.
+
+Rank 0 alone touches the registry, the sources and the folder of versions; the others are told. All
+of it works in a single process too, where it does nothing. Small things go over gloo, also beside
+GPUs, so that asking never waits for a GPU's queue.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from importlib.util import find_spec
+from typing import Any, Literal, TypeVar, cast
+
+from codelupe_daemon.errors import Fatal
+
+Answer = TypeVar("Answer")
+
+TIMEOUT_S = 3600
+"""For an answer of another process. A process that dies is noticed at once, by torchrun."""
+
+
+def world_size() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes."""
+    return rank() == 0
+
+
+def start(kind: Literal["cuda", "cpu", "mps"]) -> None:
+    """Join the others; before any of the functions below, once. Alone it does nothing."""
+    import torch
+    from torch import distributed
+
+    if world_size() == 1 or distributed.is_initialized():
+        return
+    if kind == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=timedelta(seconds=TIMEOUT_S))
+
+
+def end() -> None:
+    """Leave the others."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def barrier() -> None:
+    """Wait until all are here."""
+    agree(is_wanted=False)
+
+
+def agree(*, is_wanted: bool) -> bool:
+    """Whether any process wants it. All must ask, in the same place: all get the same answer."""
+    if world_size() == 1:
+        return is_wanted
+    import torch
+    from torch import distributed
+
+    wanted = torch.tensor([int(is_wanted)])
+    distributed.all_reduce(wanted, distributed.ReduceOp.MAX)
+    return bool(wanted.item())
+
+
+def from_main(ask: Callable[[], Answer]) -> Answer:
+    """What `ask` answers in rank 0, for all; it is called nowhere else. Pickled on its way.
+
+    Where it raises, rank 0 ends, and torchrun ends the others.
+    """
+    if world_size() == 1:
+        return ask()
+    import torch
+    from torch import distributed
+
+    said = [ask() if is_main() else None]
+    distributed.broadcast_object_list(said, src=0, device=torch.device("cpu"))
+    return cast("Answer", said[0])
+
+
+def arguments(kind: Literal["ddp", "fsdp", "deepspeed"]) -> dict[str, Any]:
+    """What `TrainingArguments` is to be told. FSDP keeps whole weights in its checkpoints, and a
+    shard of the optimizer a process; DeepSpeed (ZeRO 2) runs where a person has installed it."""
+    if world_size() == 1 or kind == "ddp":
+        return {"ddp_find_unused_parameters": False}
+    if kind == "fsdp":
+        return {"fsdp": True, "fsdp_config": {"state_dict_type": "FULL_STATE_DICT"}}
+    if find_spec("deepspeed") is None:
+        raise Fatal(
+            "training.distributed is deepspeed, which is not installed: install the package "
+            "deepspeed, or set training.distributed to ddp or fsdp"
+        )
+    auto = dict.fromkeys(("train_batch_size", "train_micro_batch_size_per_gpu"), "auto")
+    return {"deepspeed": auto | {
+        "gradient_accumulation_steps": "auto", "gradient_clipping": "auto",
+        "bf16": {"enabled": "auto"}, "fp16": {"enabled": "auto"},
+        "zero_optimization": {"stage": 2},
+    }}  # fmt: skip
