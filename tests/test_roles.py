@@ -17,7 +17,7 @@ from tests.drills.process import done, run
 from tests.servers.postgres import binaries, database_of, query
 
 PASSWORD = "made-up"
-GROUPS = ("codelupe_writer", "codelupe_reader")
+GROUPS = ("codelupe_writer", "codelupe_reader", "codelupe_trainer")
 
 
 @pytest.fixture

@@ -157,8 +157,8 @@ async def test_a_certificate_that_does_not_fit(tmp_path: Path) -> None:
 async def test_a_schema_that_was_changed_by_hand(
     journal: PostgresJournal, change: str, name: str
 ) -> None:
-    query(journal.location, "drop view processed_files, live")
-    for view in ("processed_files", "live"):
+    query(journal.location, "drop view code_chunks, processed_files, live")
+    for view in ("code_chunks", "processed_files", "live"):
         assert view in await refusal(journal.location)
     query(journal.location, change)
     assert name in await refusal(journal.location)
