@@ -6,11 +6,11 @@ Who writes is the consumer `near_duplicates`; who reads is whoever shows, export
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from codelupe_daemon.journal.consumers import ConsumerStore, Holder
-from codelupe_daemon.model import PlaceKey
+from codelupe_daemon.model import Op, PlaceKey
 
 
 class Cluster(NamedTuple):
@@ -50,6 +50,39 @@ class Before(NamedTuple):
     fingerprint: bytes | None
 
 
+class WindowRow(NamedTuple):
+    """A row of the journal, with what is true of its content now; of a dead one, as of the row.
+
+    `quality_before`: of the content's row before this one, where this one is a `revise`.
+    `signals`: only where they may tell of a benchmark.
+    """
+
+    id: int
+    op: Op
+    content_hash: bytes
+    is_live: bool
+    content_chars: int
+    language: str | None
+    quality: float | None
+    """0..100."""
+    quality_before: float | None
+    license: str | None
+    repo: str
+    path: str
+    created_at: int
+    """When the content was added."""
+    signals: str | None
+    cluster_id: bytes | None
+    winner: bytes | None
+
+
+class Member(NamedTuple):
+    """A live content of a cluster, and the repository it stands in."""
+
+    content_hash: bytes
+    repo: str
+
+
 class ClusterStore(ConsumerStore):
     """Also what the consumer `near_duplicates` keeps, and what the journal says of its contents."""
 
@@ -78,5 +111,22 @@ class ClusterStore(ConsumerStore):
         """Of those of these contents, named by their add rows, that are live; in no order."""
 
     @abstractmethod
+    async def window(self, after_id: int, to_id: int, limit: int) -> list[WindowRow]:
+        """The next rows of the journal up to `to_id`, without their texts."""
+
+    @abstractmethod
+    async def members(self, hashes: Sequence[bytes]) -> dict[bytes, list[Member]]:
+        """Of those of these contents that have near-duplicates: all that live of the cluster, the
+        one added first before the others."""
+
+    @abstractmethod
     async def before(self, rows: Sequence[tuple[bytes, int]]) -> list[Before]:
         """For each content_hash and row id; the row must not be the content's first."""
+
+
+def grouped(rows: Iterable[tuple[bytes, bytes, str]]) -> dict[bytes, list[Member]]:
+    """Rows of the statement `members`, by the content that was asked for."""
+    found: dict[bytes, list[Member]] = {}
+    for asked, content_hash, repo in rows:
+        found.setdefault(asked, []).append(Member(content_hash, repo))
+    return found

@@ -6,11 +6,20 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from codelupe_daemon.journal.clusters import Before, Cluster, Clustered, ClusterStore, Facts
+from codelupe_daemon.journal.clusters import (
+    Before,
+    Cluster,
+    Clustered,
+    ClusterStore,
+    Facts,
+    Member,
+    WindowRow,
+    grouped,
+)
 from codelupe_daemon.journal.consumers import Holder, Letter
 from codelupe_daemon.journal.owner import is_alive
 from codelupe_daemon.journal.postgres_server import SQL, Connection, Server
-from codelupe_daemon.model import PlaceKey, Standing, place_key
+from codelupe_daemon.model import Op, PlaceKey, Standing, place_key
 from codelupe_daemon.paths import storable
 
 
@@ -113,6 +122,13 @@ class PostgresClusters(ClusterStore):
             Facts(add_id, content_hash, newest_id, _place(place), text)
             for add_id, content_hash, newest_id, *place, text in found
         ]
+
+    async def window(self, after_id: int, to_id: int, limit: int) -> list[WindowRow]:
+        found = await self._server.rows("window", after_id, to_id, limit)
+        return [WindowRow(row[0], Op(row[1]), *row[2:]) for row in found]
+
+    async def members(self, hashes: Sequence[bytes]) -> dict[bytes, list[Member]]:
+        return grouped(await self._server.rows("members", hashes))
 
     async def before(self, rows: Sequence[tuple[bytes, int]]) -> list[Before]:
         hashes, ids = [row[0] for row in rows], [row[1] for row in rows]

@@ -19,12 +19,15 @@ from codelupe_daemon.journal.clusters import (
     Clustered,
     ClusterStore,
     Facts,
+    Member,
+    WindowRow,
+    grouped,
 )
 from codelupe_daemon.journal.consumers import Holder, Letter
 from codelupe_daemon.journal.owner import is_held
 from codelupe_daemon.journal.sql import queries
 from codelupe_daemon.journal.sqlite_look import connect_read_only
-from codelupe_daemon.model import PlaceKey, Standing, place_key
+from codelupe_daemon.model import Op, PlaceKey, Standing, place_key
 from codelupe_daemon.paths import storable
 
 SQL = queries("sqlite", "clusters.sql")
@@ -150,6 +153,17 @@ class SqliteClusters(ClusterStore):
             ]
 
         return await self._read(work)
+
+    async def window(self, after_id: int, to_id: int, limit: int) -> list[WindowRow]:
+        bound = (after_id, to_id, limit)
+        rows = await self._read(lambda cx: _rows(cx, "window", bound))
+        return [WindowRow(row[0], Op(row[1]), row[2], bool(row[3]), *row[4:]) for row in rows]
+
+    async def members(self, hashes: Sequence[bytes]) -> dict[bytes, list[Member]]:
+        if not hashes:
+            return {}
+        bound = (apsw.carray(tuple(hashes)),)
+        return grouped(await self._read(lambda cx: _rows(cx, "members", bound)))
 
     async def before(self, rows: Sequence[tuple[bytes, int]]) -> list[Before]:
         def work(cx: apsw.Connection) -> list[Before]:
