@@ -112,16 +112,16 @@ class Writer:
     async def flush(self) -> None:
         if not self._next:
             return
-        await self._flight.begin(self._next_bytes)
+        size_bytes = self._next_bytes
+        await self._flight.begin(size_bytes)
         request, self._next, self._next_bytes = _Request.of(self._next), [], 0
-        self._group.create_task(self._deliver(request))
+        delivery = self._group.create_task(self._deliver(request))
+        # Not in the task itself: one that is cancelled before it began runs no `finally`.
+        delivery.add_done_callback(lambda _: self._flight.end(size_bytes))
 
     async def _deliver(self, request: _Request) -> None:
-        try:
-            with explained():
-                self.refused += await self._written(request)
-        finally:
-            self._flight.end(len(request.body))
+        with explained():
+            self.refused += await self._written(request)
 
     async def _written(self, request: _Request) -> list[DeadLetter]:
         """Send until each action is taken or refused, with an end."""

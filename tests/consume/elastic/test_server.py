@@ -43,6 +43,21 @@ async def opened(
     await consumer.close()
 
 
+async def test_a_request_that_is_given_up_before_it_began_leaves_its_place_to_others() -> None:
+    flight = Flight(1)
+
+    async def given_up() -> None:
+        async with bulk(es, "any", flight=flight, request_bytes=1) as writer:
+            for row in range(2):  # the second sends the first on its way
+                await writer.add(Action(row, b"{}\n"))
+            raise KeyError
+
+    async with connect("http://127.0.0.1:9") as es, asyncio.timeout(5):
+        for _ in range(3):
+            with pytest.raises(KeyError):
+                await given_up()
+
+
 # -- a server that dies, and a network that disturbs --------------------------------------------
 
 
