@@ -1,0 +1,140 @@
+"""The versions of a profile as folders: their names, which is active, which may go."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from codelupe_daemon.errors import Fatal
+from trainer.registry.base import Version
+from trainer.release.seal import flaw, flush_folder
+from trainer.types import Base
+
+ACTIVE = "active"
+INFO = "training_info.json"
+_VERSION = re.compile(r"v(\d{4,})")
+_LEFT_BEHIND = re.compile(r"\.(v\d{4,})\.(?:part|gone)")
+
+
+def folder_of(models_dir: Path, profile: str, version: str) -> Path:
+    """Where a version lies."""
+    if not _VERSION.fullmatch(version):
+        raise ValueError(f"not the name of a version: {version!r}")
+    return models_dir / profile / version
+
+
+def next_version(models_dir: Path, profile: str, known: Iterable[str]) -> str:
+    """`v0001`, `v0002`, ...: above all that are known, and all that lie in the folder."""
+    taken = [*known, *_published(models_dir / profile)]
+    return f"v{max(map(_number, taken), default=0) + 1:04}"
+
+
+def point(models_dir: Path, profile: str, version: str | None) -> None:
+    """Renew the link `active`; it always leads to a whole version. None: there is none.
+
+    Raises `Fatal` where the version's folder is missing.
+    """
+    folder = models_dir / profile
+    link, aside = folder / ACTIVE, folder / f".{ACTIVE}.part"
+    if version is None:
+        link.unlink(missing_ok=True)
+        return
+    if not folder_of(models_dir, profile, version).is_dir():
+        raise Fatal(_missing(folder / version))
+    if link.is_symlink() and link.readlink() == Path(version):
+        return
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(version)
+    aside.replace(link)
+    flush_folder(folder)
+
+
+def active_adapter(models_dir: Path, version: Version) -> Path:
+    """The folder of a version, every byte of it as it was published; else `Fatal` says which file
+    is not, and to which version a person can go back."""
+    folder = folder_of(models_dir, version.profile, version.version)
+    if not folder.is_dir():
+        raise Fatal(_missing(folder))
+    found = flaw(folder, version.digest)
+    if found is None:
+        return folder
+    older = (name for name in _published(folder.parent) if _number(name) < _number(folder.name))
+    good = next((name for name in older if flaw(folder.parent / name) is None), None)
+    way_out = (
+        f"{good} is whole: `codelupe-trainer versions --activate {good}` goes back to it"
+        if good
+        else 'no older version is whole: training.start_from = "base" begins anew'
+    )
+    raise Fatal(f"{found}: version {version.version} is corrupt. Restore the file, or {way_out}")
+
+
+def check_base(models_dir: Path, parent: Version | None, base: Base) -> None:
+    """Raises `Fatal` where an adapter was trained on other weights than are now to be had."""
+    if parent is None:
+        return
+    folder = folder_of(models_dir, parent.profile, parent.version)
+    if not (folder / "adapter_config.json").exists():
+        return  # a whole model brings its own weights
+    before = json.loads((folder / INFO).read_bytes())["base"]
+    if before["digest"] != base.digest:
+        raise Fatal(
+            f"the base model changed since {parent.version} was trained: {_told(before)} then,"
+            f" {_told(base._asdict())} now, and an adapter fits only the weights it was trained on."
+            " Name the old one with model.name and model.revision, or begin anew on the new one"
+            ' with training.start_from = "base"'
+        )
+
+
+def prune(models_dir: Path, profile: str, versions: Sequence[Version], keep: int) -> list[str]:
+    """Remove folders but the active version's, of all that it was trained from, and of the newest
+    `keep` others; what the registry does not know stays. Returns the versions that went."""
+    folder = models_dir / profile
+    known = {it.version: it for it in versions if it.profile == profile}
+    active = [name for name, it in known.items() if it.is_active]
+    newest = sorted(known.keys() - active, key=_number, reverse=True)[:keep]
+    kept = {*newest, *(name for start in active for name in _line(known, start))}
+    gone = [name for name in _published(folder) if name in known and name not in kept]
+    for name in gone:
+        (folder / name).rename(folder / f".{name}.gone")
+    for path in list(folder.iterdir()) if folder.is_dir() else ():
+        if (left := _LEFT_BEHIND.fullmatch(path.name)) and left[1] in known:
+            shutil.rmtree(path, ignore_errors=True)
+    return gone
+
+
+def _line(known: dict[str, Version], name: str | None) -> Iterator[str]:
+    """A version, what it was trained from, and so on."""
+    seen: set[str] = set()
+    while name in known and name not in seen:
+        seen.add(name)
+        yield name
+        name = known[name].parent
+
+
+def _published(folder: Path) -> list[str]:
+    """Newest first."""
+    names: list[str] = []
+    with suppress(FileNotFoundError):
+        names = [path.name for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
+    return sorted(names, key=_number, reverse=True)
+
+
+def _number(version: str) -> int:
+    found = _VERSION.fullmatch(version)
+    return int(found[1]) if found else 0
+
+
+def _missing(folder: Path) -> str:
+    return (
+        f"{folder} is missing: restore it from a copy, or make another version active with"
+        " `codelupe-trainer versions --activate VERSION`"
+    )
+
+
+def _told(base: dict[str, str | None]) -> str:
+    revision = f" at {base['revision']}" if base["revision"] else ""
+    return f"{base['model']}{revision} (weights {str(base['digest'])[:12]})"
