@@ -68,6 +68,11 @@ class Daemon:
     def said(self) -> str:
         return self._log.read_text("utf-8", "replace")
 
+    def troubles(self, name: str) -> set[str]:
+        """What of that name does not work at the moment, as the daemon tells."""
+        told = re.findall(rf"^\S+ \S+ ((?:consumer )?{name}): (.*)", self.said(), re.MULTILINE)
+        return {what for what, how in dict(told).items() if how != "works again"}
+
     def _runs(self) -> bool:
         return self._process.poll() is None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 
@@ -42,13 +41,13 @@ def test_a_server_goes_away(
         missed(site, daemon, name)
         time.sleep(60 if full else 5)
         server.start()
-        site.wait(lambda: not troubles(daemon, name))
+        site.wait(lambda: not daemon.troubles(name))
         released(site, 0.05)
         site.release(0.05)
         server.kill()
         missed(site, daemon, name)
         server.start()
-        site.wait(lambda: not troubles(daemon, name))
+        site.wait(lambda: not daemon.troubles(name))
         disturb(site, proxy)
         site.assert_undisturbed()
 
@@ -64,13 +63,7 @@ def missed(site: Site, daemon: Daemon, name: str) -> None:
     """The daemon notices; whoever may have been idle gets work."""
     if name != "store":
         site.release(0.05)
-    site.wait(lambda: troubles(daemon, name))
-
-
-def troubles(daemon: Daemon, name: str) -> set[str]:
-    """What of that name does not work at the moment, as the daemon tells."""
-    told = re.findall(rf"^\S+ \S+ ((?:consumer )?{name}): (.*)", daemon.said(), re.MULTILINE)
-    return {what for what, how in dict(told).items() if how != "works again"}
+    site.wait(lambda: daemon.troubles(name))
 
 
 def disturb(site: Site, proxy: Proxy) -> None:

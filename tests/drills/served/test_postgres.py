@@ -137,6 +137,8 @@ def test_deadlocks_lock_timeouts_and_conflicts_of_two(
         connection = other.run(asyncpg.connect(url))
         for share, provoke in ((0.3, deadlock), (0.3, lock_timeout), (1, conflict)):
             other.run(provoke(connection, site, share))
+            # A trouble is told when it begins: the next one has to be another.
+            site.wait(lambda: not any(daemon.troubles("store") for daemon in site.daemons))
         other.run(connection.close())
         site.assert_undisturbed()
 
