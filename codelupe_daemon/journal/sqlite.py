@@ -92,16 +92,8 @@ class SqliteJournal(Journal):
 
         def transaction() -> T:
             cx = self._connection()
-            with files.writers_lock(self._path):
-                run(cx, "begin immediate")
-                try:
-                    result = work(cx)
-                    run(cx, "commit")
-                except BaseException:
-                    if cx.in_transaction:
-                        run(cx, "rollback")
-                    raise
-            return result
+            with files.writing(cx, self._path):
+                return work(cx)
 
         return await self._on(self._writer, transaction)
 

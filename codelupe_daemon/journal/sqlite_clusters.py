@@ -202,17 +202,8 @@ class SqliteClusters(ClusterStore):
 
     async def _write(self, work: Callable[[apsw.Connection], T]) -> T:
         def transaction() -> T:
-            cx = self._cx
-            with files.writers_lock(self._path):
-                cx.execute("begin immediate")
-                try:
-                    result = work(cx)
-                    cx.execute("commit")
-                except BaseException:
-                    if cx.in_transaction:
-                        cx.execute("rollback")
-                    raise
-            return result
+            with files.writing(self._cx, self._path):
+                return work(self._cx)
 
         return await self._on_thread(transaction)
 

@@ -9,7 +9,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -133,9 +133,14 @@ def copied_from(cx: apsw.Connection) -> str | None:
     return source
 
 
-def upgrade(cx: apsw.Connection, path: Path) -> None:
-    """See `migrate`; for a copy, whose target is a part of a store."""
-    steps = migrations("sqlite")
+def upgrade(
+    cx: apsw.Connection,
+    path: Path,
+    steps: Sequence[str] | None = None,
+    application_id: int = APPLICATION_ID,
+) -> None:
+    """See `migrate`; for a copy, whose target is a part of a store, and for other files' steps."""
+    steps = migrations("sqlite") if steps is None else steps
     version: int = cx.execute("pragma user_version").get
     if version > len(steps):
         raise Fatal(
@@ -144,12 +149,12 @@ def upgrade(cx: apsw.Connection, path: Path) -> None:
         )
     application: int = cx.execute("pragma application_id").get
     has_tables = cx.execute("select exists (select 1 from sqlite_schema)").get
-    if application != APPLICATION_ID and has_tables:
+    if application != application_id and has_tables:
         raise Fatal(f"{path} is a database of another program: name another file with --store")
     for number, step in enumerate(steps[version:], start=version + 1):
         with cx:
             cx.execute(step)
-            cx.execute(f"pragma application_id = {APPLICATION_ID}")
+            cx.execute(f"pragma application_id = {application_id}")
             cx.execute(f"pragma user_version = {number}")
 
 
@@ -165,6 +170,20 @@ def writers_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def writing(cx: apsw.Connection, path: Path) -> Iterator[None]:
+    """A write transaction around the body, under the writers' lock. Raises `Transient`."""
+    with writers_lock(path):
+        cx.execute("begin immediate")
+        try:
+            yield
+            cx.execute("commit")
+        except BaseException:
+            if cx.in_transaction:
+                cx.execute("rollback")
+            raise
 
 
 def _lock(fd: int, path: Path) -> None:

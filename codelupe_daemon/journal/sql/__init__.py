@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from typing import Final
+
+HERE: Final = __name__
+"""Whose SQL it is; the trainer keeps its own."""
 
 
-def queries(store: str, file: str = "queries.sql") -> dict[str, str]:
+def queries(store: str, file: str = "queries.sql", *, package: str = HERE) -> dict[str, str]:
     """The statements of `STORE/FILE` by the name in the comment above each."""
-    text = script(store, file)
+    text = script(store, file, package=package)
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], (body.strip() for body in parts[1::2]), strict=True))
 
 
-def script(store: str, file: str) -> str:
+def script(store: str, file: str, *, package: str = HERE) -> str:
     """The text of a file of SQL."""
-    return files(__package__).joinpath(store, file).read_text(encoding="utf-8")
+    return files(package).joinpath(store, file).read_text(encoding="utf-8")
 
 
-def migrations(store: str) -> list[str]:
+def migrations(store: str, *, package: str = HERE) -> list[str]:
     """The schema's steps in order; step N brings a store to version N."""
-    folder = files(__package__).joinpath(store)
+    folder = files(package).joinpath(store)
     names = sorted(f.name for f in folder.iterdir() if re.match(r"\d{3}_", f.name))
     return [folder.joinpath(name).read_text(encoding="utf-8") for name in names]

@@ -78,12 +78,19 @@ join journal n on n.id = c.newest_id
 join repositories r on r.id = n.repo_id
 where a.id = any ($1::bigint[]) and a.op = 'add';
 
+-- name: by_index
+set local enable_hashjoin = off;
+set local enable_mergejoin = off;
+set local enable_bitmapscan = off;
+set local enable_seqscan = off;
+set local jit = off;
+
 -- name: window
 select j.id, j.op, j.content_hash, c.content_hash is not null, n.content_chars, n.language,
        n.quality_score,
        case when j.op = 'revise' then (
-           select p.quality_score from journal p
-           where p.content_hash = j.content_hash and p.id < j.id order by p.id desc limit 1
+           select (array_agg(p.quality_score order by p.id desc))[1] from journal p
+           where p.content_hash = j.content_hash and p.id < j.id
        ) end,
        n.license, r.full_name, n.file_path, a.created_at,
        case when strpos(n.signals, '"benchmark":') > 0 then n.signals end,

@@ -1,0 +1,34 @@
+"""The registry that the settings name, open while it is used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from codelupe_daemon.config import Settings
+from codelupe_daemon.journal.training import beside
+from trainer.registry.base import Registry
+
+
+@asynccontextmanager
+async def registry(settings: Settings) -> AsyncIterator[Registry]:
+    """In the journal's database where that is a server, else in a file beside the store.
+
+    Raises `Fatal`.
+    """
+    opened = _registry(settings)
+    await opened.open()
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def _registry(settings: Settings) -> Registry:
+    if settings.is_served:
+        from trainer.registry.postgres import PostgresRegistry
+
+        return PostgresRegistry(settings.store)
+    from trainer.registry.sqlite import SqliteRegistry
+
+    return SqliteRegistry(beside(settings.store_path))
