@@ -48,6 +48,9 @@ class NotTaken(StrEnum):
     TRAINED_BEFORE = "trained before"
     OTHER_SIDE = "near-duplicate on another side"
     HOLDOUT = "hold-out"
+    """A near-duplicate of it stands in a repository of the hold-out."""
+    RECENCY = "recency"
+    """Old, and left out by `recency_half_life_days`."""
     OVER_BUDGET = "over budget"
 
 

@@ -124,7 +124,9 @@ class PostgresClusters(ClusterStore):
         ]
 
     async def window(self, after_id: int, to_id: int, limit: int) -> list[WindowRow]:
-        found = await self._server.rows("window", after_id, to_id, limit)
+        async with self._server.transaction(readonly=True) as cx:
+            await cx.execute(SQL["by_index"])  # a page is small, whatever the planner may think
+            found = await cx.fetch(SQL["window"], after_id, to_id, limit)
         return [WindowRow(row[0], Op(row[1]), *row[2:]) for row in found]
 
     async def members(self, hashes: Sequence[bytes]) -> dict[bytes, list[Member]]:

@@ -72,8 +72,9 @@ _NOT_OURS: Final = (
 class Server:
     """A pool of connections to one database. `location`: its URL without a password."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, connections_max: int = CONNECTIONS_MAX) -> None:
         self._url = url
+        self._connections_max = connections_max
         self.location = without_password(url)
         self._pool: asyncpg.Pool[Record] | None = None
 
@@ -83,7 +84,7 @@ class Server:
             self._pool = await asyncpg.create_pool(
                 self._url,
                 min_size=1,
-                max_size=CONNECTIONS_MAX,
+                max_size=self._connections_max,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=STATEMENT_TIMEOUT_S,
                 statement_cache_size=0,

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import ParamSpec, TypeVar
 
+from codelupe_daemon.journal.clusters import Member
+from codelupe_daemon.retry import retried
 from trainer.types import Candidate
+
+T = TypeVar("T")
+P = ParamSpec("P")
+PATIENCE_S = 120.0
+"""For how long a source that is away is asked again, before `Transient` goes through."""
+
+
+async def patiently(work: Callable[P, Awaitable[T]], *args: P.args, **options: P.kwargs) -> T:
+    """Do it again while it is `Transient`: what a source does is only reading."""
+    return await retried(lambda: work(*args, **options), PATIENCE_S)
 
 
 class Source(ABC):
     """Rows in the order of their ids; none of them ever appears below a head that was told.
 
+    Readings are tried again for `PATIENCE_S` where the source is away.
     Methods raise `Transient` where the source is away and `Fatal` where it cannot be used.
     """
 
@@ -40,3 +54,8 @@ class Source(ABC):
     @abstractmethod
     async def alive(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Those of these contents that are live now, and whose text no takedown blanked."""
+
+    async def members(self, hashes: Sequence[bytes]) -> dict[bytes, list[Member]]:  # noqa: ARG002 - of those that know near-duplicates
+        """Of those of these contents that have near-duplicates: all that live of the cluster, the
+        one added first before the others."""
+        return {}

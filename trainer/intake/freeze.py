@@ -1,0 +1,260 @@
+"""From a watermark to a frozen manifest: read the window, decide sides, choose, add replay.
+
+A window is of at most `max_window_rows` rows; where ids have gaps it is longer in ids. Its rows are
+in `taken` as NEW, or counted in `not_taken`. On top of them come, as REPLAY: rows of earlier
+rounds to train on again, and what earlier rounds measured on, as far as it still may be.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Final, NamedTuple, TypeVar
+
+import numpy as np
+
+from trainer.intake.base import Source
+from trainer.intake.choose import CHARS_PER_TOKEN, MEASURED_MAX, Budget, Filters, Positions, Window
+from trainer.intake.sides import Judged, cluster_key, judge, of_repositories, repo_key
+from trainer.profile import Profile
+from trainer.registry.base import Registry
+from trainer.types import Base, Candidate, Manifest, NotTaken, Origin, Side, Taken
+
+T = TypeVar("T")
+REPLAY_POOL: Final = 50_000
+"""The newest rows of earlier rounds, of which a round's replay is drawn."""
+_AT_ONCE: Final = 500
+_SIDES: Final = (Side.TRAIN, Side.VALIDATION, Side.HOLDOUT)
+
+
+class Pending(NamedTuple):
+    """What waits behind a watermark. `passing`: rows that a round could take."""
+
+    watermark: int
+    head: int
+    to_id: int
+    """Where the next window ends."""
+    rows: int
+    passing: int
+    is_full: bool
+    """The window is as long as one may be: it will not grow by waiting."""
+
+
+async def pending(
+    source: Source, registry: Registry, profile: Profile, *, enough: int | None = None
+) -> Pending:
+    """What a round would find now; with `enough` it stops counting once so many rows pass."""
+    read = await _read(source, registry, profile, is_kept=False, enough=enough)
+    return Pending(
+        read.from_id, read.head, read.to_id, read.window.rows, read.passing,
+        read.window.rows >= profile.data.max_window_rows,
+    )  # fmt: skip
+
+
+async def freeze(
+    source: Source,
+    registry: Registry,
+    profile: Profile,
+    *,
+    session_id: str,
+    base: Base,
+    seed: int,
+    now: int,
+    chars_per_token: float = CHARS_PER_TOKEN,
+) -> tuple[Manifest, dict[str, Side]]:
+    """The manifest of the next window, and the sides that were decided for it.
+
+    `now`: seconds since 1970. The budgets are those of new rows; replay comes on top.
+    """
+    data = profile.data
+    read = await _read(source, registry, profile)
+    window, not_taken = read.window, read.window.not_taken
+    sorting = _Sorting(source, registry, profile)
+    positions = await sorting.sort(window)
+    not_taken += sorting.not_taken
+
+    budget = Budget(data, seed=seed, now=now, chars_per_token=chars_per_token)
+    train, left = budget.train(window, positions[Side.TRAIN])
+    not_taken += left
+    replay = await _replay(source, registry, profile, budget, len(train))
+    measured, tokens_max = [], profile.evaluation.validation_rows_max * profile.model.max_length
+    for side in (Side.VALIDATION, Side.HOLDOUT):
+        new, left = budget.measure(window, positions[side], side, tokens_max)
+        not_taken += left
+        earlier = await sorting.measured_before(side, {row.content_hash for row in (*train, *new)})
+        both = [*new, *earlier]
+        measured += both[: max(len(new), _fitting(budget, both, tokens_max))]
+    manifest = Manifest(
+        session_id, profile.name, source.name, read.from_id, read.to_id, seed, base,
+        profile.model_dump(mode="json"), [*budget.order([*train, *replay]), *measured],
+        {reason: not_taken[reason] for reason in NotTaken if not_taken[reason]}, now,
+        sorting.leaked,
+    )  # fmt: skip
+    return manifest, sorting.decided
+
+
+def measured_sets(manifest: Manifest, recent_files: int) -> dict[str, list[Taken]]:
+    """What a round measures on: `validation`, `holdout`, and of the former the newest, `recent`."""
+    sets = {
+        str(side): [row for row in manifest.taken if row.side is side]
+        for side in (Side.VALIDATION, Side.HOLDOUT)
+    }
+    newest = sorted(sets["validation"], key=lambda row: (row.created_at, row.id), reverse=True)
+    return sets | {"recent": newest[:recent_files]}
+
+
+# -- the window ---------------------------------------------------------------------------------
+
+
+class _Read(NamedTuple):
+    window: Window
+    from_id: int
+    to_id: int
+    head: int
+    passing: int
+
+
+async def _read(
+    source: Source,
+    registry: Registry,
+    profile: Profile,
+    *,
+    is_kept: bool = True,
+    enough: int | None = None,
+) -> _Read:
+    """Every row of the window, sifted. A head below the watermark (clusters are made anew) is an
+    empty window."""
+    window, passing, rows_max = Window(profile.data), 0, profile.data.max_window_rows
+    from_id = await registry.watermark(profile.name, source.name)
+    head = to_id = await source.head()
+    async with aclosing(source.rows(from_id, max(from_id, head))) as pages:  # type: ignore[type-var] # every `rows` is a generator
+        async for whole in pages:
+            page = whole[: rows_max - window.rows]
+            kept = await _untrained(registry, profile, window, window.sift(page))
+            passing += len(kept)
+            if is_kept:
+                window.keep(kept)
+            if window.rows >= rows_max or (enough is not None and passing >= enough):
+                to_id = page[-1].id
+                break
+    return _Read(window, from_id, max(from_id, to_id), head, passing)
+
+
+async def _untrained(
+    registry: Registry, profile: Profile, window: Window, rows: list[Candidate]
+) -> list[Candidate]:
+    trained = await registry.trained(profile.name, [row.content_hash for row in rows])
+    window.not_taken[NotTaken.TRAINED_BEFORE] += len(trained)
+    return [row for row in rows if row.content_hash not in trained]
+
+
+# -- sides --------------------------------------------------------------------------------------
+
+
+class _Sorting:
+    """Puts rows on their sides. `decided`: sides that are to be stored, by the registry's keys."""
+
+    def __init__(self, source: Source, registry: Registry, profile: Profile) -> None:
+        self._source, self._registry, self._profile = source, registry, profile
+        self._repos: dict[str, Side] = {}
+        self.decided: dict[str, Side] = {}
+        self.not_taken: Counter[NotTaken] = Counter()
+        self.leaked = 0
+
+    async def sort(self, window: Window) -> Mapping[Side, Positions]:
+        """Positions of the window's rows by side, without what near-duplicates forbid."""
+        known = await self._registry.all_sides(self._profile.name)
+        self._repos = {key.removeprefix("repo:"): side for key, side in known.items()}
+        repos = window.repos()
+        self._decide(repos)
+        sides = np.array([_SIDES.index(self._repos[repo]) for repo in repos], np.int8)
+        for block in _blocks(list(window.clusters), _AT_ONCE):
+            judged = await self._judge({at: self._repos[repos[at]] for at in block}, window)
+            for at, one in judged.items():
+                self.decided.setdefault(cluster_key(window.clusters[at]), one.cluster)
+                self.leaked += one.is_leak
+                if one.reason is not None:
+                    self.not_taken[one.reason] += 1
+                    sides[at] = -1
+        return {side: np.flatnonzero(sides == at) for at, side in enumerate(_SIDES)}
+
+    def _decide(self, repos: Sequence[str]) -> None:
+        new = of_repositories(self._repos, repos, self._profile.data)
+        self._repos |= new
+        self.decided |= {repo_key(name): side for name, side in sorted(new.items())}
+
+    async def _judge(self, sides: Mapping[int, Side], window: Window) -> dict[int, Judged]:
+        name = self._profile.name
+        members = await self._source.members([window.hashes[at] for at in sides])
+        self._decide([one.repo for group in members.values() for one in group])
+        hashes = {one.content_hash for group in members.values() for one in group}
+        trained = await self._registry.trained(name, sorted(hashes))
+        stored = await self._registry.sides(
+            name, [cluster_key(window.clusters[at]) for at in sides]
+        )
+        return {
+            at: judge(
+                side,
+                [self._repos[one.repo] for one in group],
+                stored.get(cluster_key(window.clusters[at])),
+                was_trained=any(one.content_hash in trained for one in group),
+            )
+            for at, side in sides.items()
+            if (group := members.get(window.hashes[at]))
+        }
+
+    async def measured_before(self, side: Side, taken: set[bytes]) -> list[Taken]:
+        """What earlier rounds measured on and this one has not taken, newest first, as far as it
+        lives and nothing near it was trained."""
+        name = self._profile.name
+        rows = await self._registry.measured(name, side, MEASURED_MAX)
+        rows = [row for row in rows if row.content_hash not in taken]
+        hashes = [row.content_hash for row in rows]
+        alive: set[bytes] = set()
+        trained: set[bytes] = set()
+        for block in _blocks(hashes, _AT_ONCE):
+            alive |= await self._source.alive(block)
+            members = await self._source.members(block)
+            near = {one.content_hash for group in members.values() for one in group}
+            known = await self._registry.trained(name, sorted(near.union(block)))
+            trained |= known.intersection(block)
+            trained |= {
+                content_hash
+                for content_hash, group in members.items()
+                if any(one.content_hash in known for one in group)
+            }
+        clean = [row for row in rows if row.content_hash in alive - trained]
+        if side is Side.HOLDOUT:
+            self.leaked += len(alive & trained)
+        return [row._replace(side=side, origin=Origin.REPLAY) for row in clean]
+
+
+# -- what comes on top --------------------------------------------------------------------------
+
+
+async def _replay(
+    source: Source, registry: Registry, profile: Profile, budget: Budget, new_rows: int
+) -> list[Taken]:
+    """So many that they are `replay_share` of all; fewer where not so many live."""
+    share = profile.data.replay_share
+    wanted = round(new_rows * share / (1 - share))
+    if not wanted:
+        return []
+    pool = await registry.replay(profile.name, REPLAY_POOL)
+    found: list[Taken] = []
+    for block in _blocks(budget.draw_replay(pool, Filters(profile.data)), _AT_ONCE):
+        alive = await source.alive([row.content_hash for row in block])
+        found += (row for row in block if row.content_hash in alive)
+        if len(found) >= wanted:
+            break
+    return found[:wanted]
+
+
+def _fitting(budget: Budget, rows: Sequence[Taken], tokens_max: int) -> int:
+    return budget.fitting([row.chars for row in rows], MEASURED_MAX, tokens_max)
+
+
+def _blocks(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
