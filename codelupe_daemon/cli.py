@@ -5,25 +5,17 @@ What is slow to import is imported by the command that needs it, so that `--help
 
 from __future__ import annotations
 
-import ctypes
-import functools
-import gc
-import inspect
 import os
-import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from codelupe_daemon.errors import CodeLupeError, Rejected, UsageError
+from codelupe_daemon.command import Json, Servers, opens_a_store, print_json, run, wait_for
+from codelupe_daemon.errors import UsageError
 
 if TYPE_CHECKING:
     from codelupe_daemon.config import Settings
-
-T = TypeVar("T")
-M_ARENA_MAX = -8  # malloc.h
 
 app = typer.Typer(
     help="CodeLupe: repositories in, judged and searchable code out.",
@@ -32,42 +24,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Servers = dict[str, str | None]
-"""What of --store, --redis, --elasticsearch and --mongo was given."""
-SERVERS: dict[str, Any] = {
-    "store": typer.Option(
-        metavar="STORE", help="The store: a path, sqlite:///FILE or postgresql://HOST/DATABASE."
-    ),
-    "redis": typer.Option(metavar="URL", help="redis://HOST/NUMBER."),
-    "elasticsearch": typer.Option(metavar="URL", help="http://HOST:9200."),
-    "mongo": typer.Option(metavar="URL", help="mongodb://HOST/DATABASE."),
-}
-Json = Annotated[bool, typer.Option("--json", help="Print JSON; text for people goes to stderr.")]
 KeepOrSkip = Literal["keep", "skip"]
 MinQuality = Annotated[
     float | None, typer.Option(min=0, max=1, help="Only this score or better, 0 to 1.")
 ]
-
-
-def opens_a_store(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options that name servers; it gets them as its parameter `servers`."""
-
-    @functools.wraps(command)
-    def called(**given: Any) -> None:
-        servers = {name: given.pop(name) for name in SERVERS}
-        command(servers=servers, **given)
-
-    own = inspect.signature(command, eval_str=True)
-    kind = inspect.Parameter.KEYWORD_ONLY
-    parameters = [
-        one.replace(kind=kind) for name, one in own.parameters.items() if name != "servers"
-    ]
-    parameters += [
-        inspect.Parameter(name, kind, default=None, annotation=Annotated[str | None, option])
-        for name, option in SERVERS.items()
-    ]
-    called.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
-    return called
 
 
 @app.command()
@@ -110,9 +70,9 @@ def ingest(
                 settings, sources or [], tally, due=due, consumers=not no_consumers
             )
 
-    is_interrupted = _wait_for(work())
+    is_interrupted = wait_for(work())
     if json:
-        _print_json(tally.as_json())
+        print_json(tally.as_json())
     show = report.registered if later else report.ingested
     show(report.console(stderr=json), tally, interrupted=is_interrupted)
     if is_interrupted:
@@ -140,9 +100,9 @@ def daemon(
 
     settings, events = _settings(servers), Events(is_quiet=quiet)
     work = run_daemon(settings, events, consumers=not no_consumers, until_idle=until_idle)
-    result = _wait_for(work)
+    result = wait_for(work)
     if json:
-        _print_json(result)
+        print_json(result)
 
 
 @app.command()
@@ -152,8 +112,8 @@ def status(servers: Servers, json: Json = False) -> None:
     from codelupe_daemon.app import look
     from codelupe_daemon.observe import report
 
-    result = _wait_for(look.status(_settings(servers)))
-    _print_json(result) if json else report.status(report.console(), result)
+    result = wait_for(look.status(_settings(servers)))
+    print_json(result) if json else report.status(report.console(), result)
 
 
 @app.command()
@@ -174,10 +134,10 @@ def search(
     from codelupe_daemon.app import find
     from codelupe_daemon.observe import report
 
-    results, words = _wait_for(
+    results, words = wait_for(
         find.search(_settings(servers), query, language, repo, path, min_quality, limit)
     )
-    _print_json(results) if json else report.found(report.console(), results, words)
+    print_json(results) if json else report.found(report.console(), results, words)
 
 
 @app.command()
@@ -196,8 +156,8 @@ def why(
 
     settings = _settings(servers)
     for target in targets:
-        result = _wait_for(look.why(settings, target))
-        _print_json(result) if json else report.verdict(report.console(), result)
+        result = wait_for(look.why(settings, target))
+        print_json(result) if json else report.verdict(report.console(), result)
 
 
 @app.command()
@@ -220,7 +180,7 @@ def examine(
     with progress.counting("files") as seen:
         for verdict in judge.examine(_settings({}), paths):
             counted.count(verdict)
-            _print_json(verdict) if json else show(out, verdict)
+            print_json(verdict) if json else show(out, verdict)
             seen(counted.files)
     if has_folder or len(paths) > 1:
         report.examined(report.console(stderr=json), counted)
@@ -239,9 +199,9 @@ def show(
     from codelupe_daemon.app import look
     from codelupe_daemon.observe import report
 
-    result = _wait_for(look.show(_settings(servers), id_))
+    result = wait_for(look.show(_settings(servers), id_))
     if json:
-        _print_json(result)
+        print_json(result)
     else:
         report.shown(report.console(), report.console(stderr=True), result)
 
@@ -277,15 +237,15 @@ def export(
 
     settings = _settings(servers)
     if update:
-        result = _wait_for(keep.update_export(settings, output))
+        result = wait_for(keep.update_export(settings, output))
     else:
         quality = settings.min_quality if min_quality is None else min_quality
         options = Options(quality, *map(Choice, (duplicates, near_duplicates, contaminated)))
-        result = _wait_for(keep.export(settings, output, format_, options))
+        result = wait_for(keep.export(settings, output, format_, options))
     if output is None:
         return
     if json:
-        _print_json(result)
+        print_json(result)
     else:
         typer.echo(f"{result['rows']:,} rows in {result['path']}", err=True)
 
@@ -303,8 +263,8 @@ def replay(
     from codelupe_daemon.app import keep
     from codelupe_daemon.observe import report
 
-    result = _wait_for(keep.replay(_settings(servers), consumer))
-    _print_json(result) if json else report.replayed(report.console(), result)
+    result = wait_for(keep.replay(_settings(servers), consumer))
+    print_json(result) if json else report.replayed(report.console(), result)
 
 
 @app.command()
@@ -321,8 +281,8 @@ def migrate(
     from codelupe_daemon.observe import progress, report
 
     with progress.counting("rows", is_alone=True) as seen:
-        result = _wait_for(migrating.migrate(_settings(servers), seen, drop_old=drop_old))
-    _print_json(result) if json else report.migrated(report.console(), result)
+        result = wait_for(migrating.migrate(_settings(servers), seen, drop_old=drop_old))
+    print_json(result) if json else report.migrated(report.console(), result)
 
 
 @app.command()
@@ -350,8 +310,8 @@ def copy(
             seen(rows)
 
         work = copying.copy(_settings({"store": from_}), _settings({"store": to}), copied)
-        result = _wait_for(work)
-    _print_json(result) if json else report.copied(report.console(), result)
+        result = wait_for(work)
+    print_json(result) if json else report.copied(report.console(), result)
 
 
 @app.command("dead-letters")
@@ -368,8 +328,8 @@ def dead_letters(
     from codelupe_daemon.app import letters
     from codelupe_daemon.observe import report
 
-    left = _wait_for(letters.dead_letters(_settings(servers), consumer, retry=retry))
-    _print_json(left) if json else report.letters(report.console(), left)
+    left = wait_for(letters.dead_letters(_settings(servers), consumer, retry=retry))
+    print_json(left) if json else report.letters(report.console(), left)
     if retry and left:
         raise typer.Exit(1)
 
@@ -392,8 +352,8 @@ def forget(
 
     if (target is None) == (content is None):
         raise UsageError("give either REPO[/PATH] or --content ID")
-    result = _wait_for(keep.forget(_settings(servers), target, content))
-    _print_json(result) if json else report.forgotten(report.console(), result)
+    result = wait_for(keep.forget(_settings(servers), target, content))
+    print_json(result) if json else report.forgotten(report.console(), result)
 
 
 @app.command()
@@ -410,9 +370,9 @@ def reexamine(servers: Servers, json: Json = False) -> None:
         async with progress.shown(tally):
             return await run_reexamine(settings, tally)
 
-    result = _wait_for(work())
+    result = wait_for(work())
     if json:
-        _print_json(result)
+        print_json(result)
     report.reexamined(report.console(stderr=json), result, tally)
     if tally.failed:
         raise typer.Exit(1)
@@ -431,86 +391,18 @@ def verify(
     from codelupe_daemon.app import look
     from codelupe_daemon.observe import report
 
-    result = _wait_for(look.verify(_settings(servers), deep=deep))
-    _print_json(result) if json else report.verified(report.console(), result)
+    result = wait_for(look.verify(_settings(servers), deep=deep))
+    print_json(result) if json else report.verified(report.console(), result)
     if not result["ok"]:
         raise typer.Exit(1)
 
 
 def main() -> None:
-    """The entry point. The process leaves at once: a thread that hangs must not hold it."""
-    code = 1
-    _open_missing_streams()
-    _tune_memory()
-    try:
-        app()
-    except SystemExit as done:
-        code = done.code if isinstance(done.code, int) else 1
-    except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:
-        os._exit(1)
-    except CodeLupeError as error:
-        typer.echo(f"codelupe: {_message(error)}", err=True)
-        code = 2 if isinstance(error, UsageError) else 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _open_missing_streams() -> None:
-    """Where the caller closed 0, 1 or 2, the next file would be opened as that and written to."""
-    for fd in range(3):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
-
-
-def _tune_memory() -> None:
-    """For a program of many short-lived rows, made on several threads."""
-    gc.freeze()
-    gc.set_threshold(20_000, 10, 10)  # cycles are few: looking for them took a tenth of a run
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 2)  # an arena for each thread kept 40 MB that nobody used
-
-
-def _message(error: CodeLupeError) -> str:
-    return error.reason if isinstance(error, Rejected) else str(error)
+    """The entry point."""
+    run(app, "codelupe")
 
 
 def _settings(servers: Servers, **options: Any) -> Settings:
     from codelupe_daemon import config
 
     return config.load(**servers, **options)
-
-
-def _wait_for(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; of errors that came together, the first of ours is the one to tell."""
-    import uvloop
-
-    try:
-        return uvloop.run(work)
-    except BaseExceptionGroup as group:
-        raise _first(group) from group
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    leaves = list(_leaves(group))
-    return next((leaf for leaf in leaves if isinstance(leaf, CodeLupeError)), leaves[0])
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return leaves
-
-
-def _print_json(value: Any) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(value).decode())

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from codelupe_daemon.app.consuming import consuming, for_ever
-from codelupe_daemon.app.running import ready_pipeline, stopped_by_signals
+from codelupe_daemon.app.running import ready_pipeline
 from codelupe_daemon.app.stores import engine_name, journal, queues
+from codelupe_daemon.command import stopped_by_signals
 from codelupe_daemon.config import Settings
 from codelupe_daemon.errors import Transient
 from codelupe_daemon.journal.base import Journal, RepositoryRow

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from codelupe_daemon.app.consuming import consuming
 from codelupe_daemon.app.parts import examiner
-from codelupe_daemon.app.running import ready_pipeline, stopped_by_signals
+from codelupe_daemon.app.running import ready_pipeline
 from codelupe_daemon.app.stores import elasticsearch, journal, queues
+from codelupe_daemon.command import stopped_by_signals
 from codelupe_daemon.config import Settings
 from codelupe_daemon.discover.named import named
 from codelupe_daemon.errors import Rejected

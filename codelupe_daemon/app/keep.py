@@ -16,11 +16,13 @@ from codelupe_daemon.app.stores import (
     consumers,
     journal,
     rebuild_queues,
+    trainers_tables,
 )
 from codelupe_daemon.config import Settings
 from codelupe_daemon.consume import export as exporting
 from codelupe_daemon.consume import runner
 from codelupe_daemon.errors import Transient, UsageError
+from codelupe_daemon.journal import training
 from codelupe_daemon.journal.base import Forgotten, Journal
 from codelupe_daemon.journal.owner import this_process
 
@@ -72,13 +74,18 @@ async def forget(settings: Settings, target: str | None, content: str | None) ->
     if not (target or content):
         raise UsageError("nothing has the empty name: give REPO[/PATH] or --content ID")
     async with journal(settings) as store, consumers(settings, store) as kept:
+        trained = trainers_tables(settings, store)
+        await training.versions_that_saw(trained, ())  # refused now, or not at all
+        hashes = set[bytes]()
         if content is not None:
             named = content
+            hashes.add(_hash(content))
             forgotten = await store.forget_content(_hash(content))
         else:
             repo, pattern = await _place(store, target or "")
             named = f"{repo}/{pattern}" if pattern else repo
             forgotten = await store.forget_places(repo, pattern)
+        hashes |= await store.hashes(forgotten.blanked_ids)
         await catch_up(store, kept, settings.wait_s)
         for consumer in kept:
             await consumer.erase()
@@ -86,10 +93,13 @@ async def forget(settings: Settings, target: str | None, content: str | None) ->
         holding = await asyncio.to_thread(
             exporting.holding, await store.exports(), forgotten.blanked_ids
         )
-    return _forgotten(named, forgotten, holding)
+        saw = await training.versions_that_saw(trained, hashes)
+    return _forgotten(named, forgotten, holding, saw)
 
 
-def _forgotten(named: str, forgotten: Forgotten, holding: list[str]) -> dict[str, Any]:
+def _forgotten(
+    named: str, forgotten: Forgotten, holding: list[str], saw: list[training.Saw]
+) -> dict[str, Any]:
     """The shape of `codelupe forget --json`."""
     return {
         "target": named,
@@ -97,6 +107,7 @@ def _forgotten(named: str, forgotten: Forgotten, holding: list[str]) -> dict[str
         "removed": len(forgotten.removed_ids),
         "moved": forgotten.moved,
         "exports": holding,
+        "versions": [version._asdict() for version in saw],
         "next": [f"codelupe export --update --output {shlex.quote(path)}" for path in holding],
     }
 

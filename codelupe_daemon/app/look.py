@@ -17,10 +17,12 @@ from codelupe_daemon.app.stores import (
     engine_name,
     frontier_state,
     journal,
+    trainers_tables,
 )
 from codelupe_daemon.app.verdicts import as_json
 from codelupe_daemon.config import Settings
 from codelupe_daemon.errors import Fatal, Rejected, Transient, UsageError
+from codelupe_daemon.journal import training
 from codelupe_daemon.journal.base import Journal, OccurrenceRow
 from codelupe_daemon.model import LiveContent
 
@@ -30,6 +32,7 @@ async def status(settings: Settings) -> dict[str, Any]:
     async with journal(settings, to_look=True) as store:
         counts = await store.counts()
         consumers = await _consumers(settings, store, counts.last_id)
+        consumers |= await _trainers(settings, store, counts.last_id)
     states = counts.repositories
     return {
         "store": store.location,
@@ -69,6 +72,19 @@ async def _consumer(opening: Opening, last_id: int) -> dict[str, Any]:
         return {"watermark": None, "lag": None, "dead_letters": None, "state": str(error)}
     lag = last_id - watermark
     return {"watermark": watermark, "lag": lag, "dead_letters": letters, "state": "ok"}
+
+
+async def _trainers(settings: Settings, store: Journal, last_id: int) -> dict[str, Any]:
+    """How far each profile's trainer is; nothing where none ever was."""
+    try:
+        watermarks = await training.watermarks(trainers_tables(settings, store))
+    except (Transient, Fatal) as error:
+        lost = {"watermark": None, "lag": None, "dead_letters": None, "state": str(error)}
+        return {training.CONSUMER: lost}
+    return {
+        name: {"watermark": at, "lag": last_id - at, "dead_letters": 0, "state": "ok"}
+        for name, at in watermarks.items()
+    }
 
 
 async def verify(settings: Settings, *, deep: bool) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import Callable, Iterator
 
 from codelupe_daemon.app.parts import contamination, examiner, part_of
 from codelupe_daemon.config import Settings
@@ -48,27 +46,3 @@ def _pipeline(settings: Settings, store: Journal, shared: Queues, tally: Tally) 
     judges = examiner(settings, store.pack)
     made = Pipeline(store, frontier, shared, opened, judges, quarantined, limits, tally)
     return made
-
-
-@contextlib.contextmanager
-def stopped_by_signals(stop: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C or SIGTERM calls `stop`; a second one ends the process as usual.
-
-    What the body is given says whether there was one.
-    """
-    loop = asyncio.get_running_loop()
-    interrupted = asyncio.Event()
-
-    def heard() -> None:
-        interrupted.set()
-        stop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, heard)
-    try:
-        yield interrupted.is_set
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from codelupe_daemon.config import Settings
 from codelupe_daemon.errors import Fatal, Transient, UsageError
+from codelupe_daemon.journal import training
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.clusters import ClusterStore
 from codelupe_daemon.journal.sqlite import SqliteJournal
@@ -234,6 +235,16 @@ def _clusters(settings: Settings, store: Journal) -> ClusterStore:
         return PostgresClusters(store.server)
     path = settings.store_path
     return SqliteClusters(path, is_read_only=not is_writable(path))
+
+
+def trainers_tables(settings: Settings, store: Journal) -> training.Place:
+    """Where a trainer of this store keeps its tables, if there is one; the journal must be open."""
+    if settings.is_served:
+        from codelupe_daemon.journal.postgres import PostgresJournal
+
+        assert isinstance(store, PostgresJournal)
+        return store.server
+    return training.beside(settings.store_path)
 
 
 @contextlib.asynccontextmanager

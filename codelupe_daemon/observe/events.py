@@ -36,6 +36,10 @@ class Events:
             self._wrong[of] = problem
             self._tell(4, f"{of}: {problem}")
 
+    def problem(self, of: str) -> str | None:
+        """Why it does not work, as it was told."""
+        return self._wrong.get(of)
+
     def _tell(self, priority: int, text: str) -> None:
         start = f"<{priority}>" if self._is_under_systemd else time.strftime("%Y-%m-%d %H:%M:%S ")
         line = text.translate(PICTURES).replace("\n", " ")
