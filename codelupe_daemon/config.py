@@ -73,6 +73,12 @@ class Settings(BaseSettings):
     min_quality: Share = 0.7
     near_duplicate_share: Share = 0.7
 
+    profile: str = "qwen2.5-coder-14b"
+    models_dir: Path = Path("models")
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    training_source: str = "journal"
+    trainer_port: Annotated[int, Field(ge=0, le=65535)] = 8090
+
     repo_workers: Annotated[int, Field(ge=1, le=64)] = 4
     file_workers: Annotated[int, Field(ge=1, le=256)] = 8
     record_rows: Count = 3000
