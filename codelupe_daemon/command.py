@@ -11,7 +11,7 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -34,25 +34,31 @@ SERVERS: dict[str, Any] = {
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; text for people goes to stderr.")]
 
 
-def opens_a_store(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options that name servers; it gets them as its parameter `servers`."""
+Command = Callable[..., None]
 
-    @functools.wraps(command)
-    def called(**given: Any) -> None:
-        servers = {name: given.pop(name) for name in SERVERS}
-        command(servers=servers, **given)
 
-    own = inspect.signature(command, eval_str=True)
-    kind = inspect.Parameter.KEYWORD_ONLY
-    parameters = [
-        one.replace(kind=kind) for name, one in own.parameters.items() if name != "servers"
-    ]
-    parameters += [
-        inspect.Parameter(name, kind, default=None, annotation=Annotated[str | None, option])
-        for name, option in SERVERS.items()
-    ]
-    called.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
-    return called
+def takes(options: Mapping[str, Any], name: str) -> Callable[[Command], Command]:
+    """Gives a command these options, each text or None; it gets them as its parameter `name`."""
+
+    def decorated(command: Command) -> Command:
+        @functools.wraps(command)
+        def called(**given: Any) -> None:
+            command(**{name: {one: given.pop(one) for one in options}}, **given)
+
+        own = inspect.signature(command, eval_str=True)
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters = [one.replace(kind=kind) for one in own.parameters.values() if one.name != name]
+        parameters += [
+            inspect.Parameter(one, kind, default=None, annotation=Annotated[str | None, option])
+            for one, option in options.items()
+        ]
+        called.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
+        return called
+
+    return decorated
+
+
+opens_a_store = takes(SERVERS, "servers")
 
 
 def run(app: typer.Typer, name: str) -> None:

@@ -289,8 +289,16 @@ class Journal(ABC):
         """Those of these contents that are live, in no order."""
 
     @abstractmethod
+    async def blanked(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Those of these contents whose text was taken out of the journal: a takedown, a secret."""
+
+    @abstractmethod
     async def live_by_hash(self, prefix: str) -> list[LiveContent]:
         """Live contents whose hash begins with these hex digits, at most 10, with their text."""
+
+    @abstractmethod
+    async def hashes(self, ids: Sequence[int]) -> set[bytes]:
+        """Of the contents that these rows of the journal tell of."""
 
     @abstractmethod
     async def find(self, repo: str, path: str) -> OccurrenceRow | None:

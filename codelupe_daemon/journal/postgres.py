@@ -239,6 +239,12 @@ class PostgresJournal(Journal):
     async def live_by_hashes(self, hashes: Sequence[bytes], *, content: bool) -> list[LiveContent]:
         return await self._live("live_by_hashes", hashes, content)
 
+    async def hashes(self, ids: Sequence[int]) -> set[bytes]:
+        return {row[0] for row in await self.server.rows("hashes", ids)}
+
+    async def blanked(self, hashes: Sequence[bytes]) -> set[bytes]:
+        return {row[0] for row in await self.server.rows("blanked", hashes)}
+
     async def live_by_hash(self, prefix: str) -> list[LiveContent]:
         first, last = prefix.ljust(32, "0"), prefix.ljust(32, "f")
         return await self._live("live_by_hash", bytes.fromhex(first), bytes.fromhex(last))

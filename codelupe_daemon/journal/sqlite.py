@@ -233,6 +233,20 @@ class SqliteJournal(Journal):
         bound = {"hashes": apsw.carray(tuple(hashes)), "text": content}
         return await self._read(partial(reading.live, name="live_by_hashes", bound=bound))
 
+    async def hashes(self, ids: Sequence[int]) -> set[bytes]:
+        if not ids:
+            return set()
+        carray = apsw.carray(np.array(ids, np.int64), flags=apsw.SQLITE_CARRAY_INT64)
+        rows = await self._read(lambda cx: list(query(cx, "hashes", (carray,))))
+        return {row[0] for row in rows}
+
+    async def blanked(self, hashes: Sequence[bytes]) -> set[bytes]:
+        if not hashes:
+            return set()
+        carray = apsw.carray(tuple(hashes))
+        rows = await self._read(lambda cx: list(query(cx, "blanked", (carray,))))
+        return {row[0] for row in rows}
+
     async def live_by_hash(self, prefix: str) -> list[LiveContent]:
         bound = {
             "first": bytes.fromhex(prefix.ljust(32, "0")),

@@ -35,6 +35,7 @@ async def test_a_repository_is_taken_down(journal: Journal, ingest: Ingest) -> N
     assert await texts_of(journal, A) == [None]
     assert await texts_of(journal, B) == [None]
     assert await texts_of(journal, C) == [C]
+    assert await journal.blanked([hash_of(A), hash_of(B), hash_of(C)]) == {hash_of(A), hash_of(B)}
 
 
 @pytest.mark.parametrize(
@@ -258,6 +259,8 @@ async def test_rows_that_died_before_are_named_too(journal: Journal, ingest: Ing
     adds = [row.id for row in await journal.read(0, 99) if row.op is Op.ADD]
     forgotten = await journal.forget_content(hash_of(A))
     assert (forgotten.removed_ids, forgotten.blanked_ids) == ([], adds)
+    assert await journal.hashes(adds) == {hash_of(A)}
+    assert await journal.hashes([]) == set()
     await ingest.complete("b/b", {"b.py": B, "c.py": C})
     await ingest.complete("c/c", {"c.py": C})
     [of_b] = [row.id for row in await journal.read(0, 99) if row.content == B]

@@ -55,6 +55,11 @@ class Source(ABC):
     async def alive(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Those of these contents that are live now, and whose text no takedown blanked."""
 
+    async def taken_down(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Those of these contents that nobody may see any more. Where a source does not tell why
+        something is gone, all that is."""
+        return set(hashes) - await self.alive(hashes)
+
     async def members(self, hashes: Sequence[bytes]) -> dict[bytes, list[Member]]:  # noqa: ARG002 - of those that know near-duplicates
         """Of those of these contents that have near-duplicates: all that live of the cluster, the
         one added first before the others."""

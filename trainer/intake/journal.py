@@ -61,6 +61,9 @@ class JournalSource(Source):
             found |= {one.content_hash for one in live}
         return found
 
+    async def taken_down(self, hashes: Sequence[bytes]) -> set[bytes]:
+        return await patiently(self._journal.blanked, hashes)
+
     async def members(self, hashes: Sequence[bytes]) -> dict[bytes, list[Member]]:
         return await patiently(self._clusters.members, hashes)
 

@@ -113,11 +113,18 @@ select add_id, newest_id, content_hash, case when $2 then content end, content_c
        examiner_version, created_at, fingerprint
 from live where content_hash = any ($1::bytea[]);
 
+-- name: blanked
+select distinct content_hash from journal
+where content_hash = any ($1::bytea[]) and op = 'add' and content is null;
+
 -- name: live_by_hash
 select add_id, newest_id, content_hash, content, content_chars, language,
        quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
        examiner_version, created_at, fingerprint
 from live where content_hash between $1 and $2 order by content_hash limit 10;
+
+-- name: hashes
+select distinct content_hash from journal where id = any ($1::bigint[]);
 
 -- name: find
 select o.repo_id, r.full_name, o.path, o.oid, o.path_class, o.language, o.content_hash, o.reason,

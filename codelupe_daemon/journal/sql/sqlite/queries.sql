@@ -182,11 +182,18 @@ select add_id, newest_id, content_hash, case when :text then content end, conten
        examiner_version, created_at, fingerprint
 from live where content_hash in (select value from carray(:hashes));
 
+-- name: blanked
+select distinct content_hash from journal
+where content_hash in (select value from carray(?)) and op = 'add' and content is null;
+
 -- name: live_by_hash
 select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
        quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
        examiner_version, created_at, fingerprint
 from live where content_hash >= :first and content_hash <= :last order by content_hash limit :limit;
+
+-- name: hashes
+select distinct content_hash from journal where id in (select value from carray(?));
 
 -- name: find
 select o.repo_id, r.full_name, o.path, o.oid, o.path_class, o.language, o.content_hash, o.reason,
