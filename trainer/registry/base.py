@@ -131,9 +131,10 @@ class Registry(ABC):
         reason: str | None = None,
         version: Version | None = None,
     ) -> None:
-        """End a round: its state, its version, which one is active, and the watermark, which
-        moves to the manifest's `to_id`, in one transaction. A version with `is_active` makes the
-        profile's others inactive. Done twice it changes nothing more.
+        """End a round: its state, its version, which one is active, and the watermark, in one
+        transaction; done twice it changes nothing more. The watermark moves to the manifest's
+        `to_id`, but stays where a round is WITHDRAWN: its rows come again. A version with
+        `is_active` makes the profile's others inactive.
         """
 
     @abstractmethod

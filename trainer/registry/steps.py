@@ -180,11 +180,14 @@ def finish(
             raise Fatal(f"the round {session_id} has ended: it is {current.status}, not {status}")
         return
     yield Ask("end_session", (session_id, status.value, reason and storable(reason)))
-    yield Ask("advance", (current.profile, current.source, current.to_id))
+    if status is not SessionStatus.WITHDRAWN:  # its rows come again
+        yield Ask("advance", (current.profile, current.source, current.to_id))
     if version is not None:
         assert (version.profile, version.session_id) == (current.profile, session_id)
         if version.is_active:
             yield Ask("deactivate", (version.profile,))
+        if (yield Ask("version_named", (version.profile, version.version))):
+            raise Fatal(f"{version.profile} has a version {version.version} already")
         yield Ask("add_version", columns.of_version(version))
 
 
