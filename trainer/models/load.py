@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from logging import ERROR, getLogger
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -50,7 +52,7 @@ def load(profile: Profile, device: Device, *, adapter: Path | None, scratch: Pat
     _quiet()
     set_seed(profile.training.seed)
     folder = _folder(profile, adapter, scratch)
-    tokenizer = _or_fatal(profile, partial(AutoTokenizer.from_pretrained, folder, **_hub(profile)))
+    tokenizer = tokenizer_of(profile, scratch)
     if _is_unborn(profile, scratch):
         model = _drawn(profile, device, tokenizer)
     else:
@@ -73,6 +75,22 @@ def base_of(profile: Profile, scratch: Path | None) -> Base:
         ask = partial(cached_file, folder, "config.json", revision=revision)
         folder = str(Path(_or_fatal(profile, ask)).parent)
     return Base(name, revision, digest_of(Path(folder)))
+
+
+def tokenizer_of(profile: Profile, scratch: Path | None) -> Any:
+    """As `load` gives it, without the model. Raises `Fatal`."""
+    _quiet()
+    folder = _folder(profile, None, scratch)
+    return _or_fatal(profile, partial(AutoTokenizer.from_pretrained, folder, **_hub(profile)))
+
+
+def config_of(profile: Profile) -> Mapping[str, Any]:
+    """The model's config.json: the profile's own where it has one. Raises `Fatal`."""
+    if profile.model.config:
+        return profile.model.config
+    folder = _folder(profile, None, None)
+    ask = partial(AutoConfig.from_pretrained, folder, **_hub(profile))
+    return cast("Mapping[str, Any]", _or_fatal(profile, ask).to_dict())
 
 
 def _folder(profile: Profile, adapter: Path | None, scratch: Path | None) -> str:
@@ -104,8 +122,8 @@ def _or_fatal(profile: Profile, ask: partial[Any]) -> Any:
         first = str(error).strip().partition("\n")[0]
         raise Fatal(
             f"the model {profile.model.name} cannot be loaded: {first} - set model.name to a "
-            "folder with it, or to a name on the hub that can be reached; without a network download "
-            "it before (hf download NAME); a gated model needs HF_TOKEN"
+            "folder with it, or to a name on the hub that can be reached; without a network get it "
+            "before (hf download NAME); a gated model needs HF_TOKEN"
         ) from error
 
 
@@ -209,3 +227,5 @@ def _quiet() -> None:
     logging.disable_default_handler()
     logging.enable_propagation()
     logging.disable_progress_bar()
+    # It says at every product of an 8-bit layer that it computes in fp16.
+    getLogger("bitsandbytes.autograd._functions").setLevel(ERROR)

@@ -1,0 +1,231 @@
+"""What a command of the trainer does: settings and a profile in, plain data out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from codelupe_daemon.command import stopped_by_signals
+from codelupe_daemon.config import Settings
+from codelupe_daemon.errors import UsageError
+from codelupe_daemon.observe.events import Events
+from trainer import distributed, loop
+from trainer.intake.freeze import freeze, pending
+from trainer.intake.opening import source
+from trainer.observe import display, hardware, trackers
+from trainer.observe.http import serving
+from trainer.observe.notify import Notifier
+from trainer.observe.state import Doing, State, Stop
+from trainer.profile import Profile, load_profile
+from trainer.registry.base import Registry, Session, Version
+from trainer.registry.opening import registry
+from trainer.round import Parts, lineage, train
+from trainer.types import Base, Progress, Side
+
+SEEN_MAX = 1000
+COUNTED_TIMES = 10
+"""More waiting rows than so many rounds' worth are not counted."""
+
+
+# -- training -------------------------------------------------------------------------------------
+
+
+async def run(settings: Settings, overrides: Sequence[str], events: Events) -> None:
+    """Poll, train and publish until a signal comes."""
+    profile = load_profile(settings.profile, overrides)
+    notifier = Notifier()
+    async with _parts(settings, profile, events) as parts:
+        with _stopped_by_signals(parts, notifier), hardware.watching(parts.state, events):
+            async with serving(parts.state, port=settings.trainer_port) as port:
+                events.happened(f"trains {profile.name}: figures on http://127.0.0.1:{port}")
+                following = asyncio.create_task(notifier.follow(parts.state))
+                notifier.ready()
+                try:
+                    await loop.for_ever(parts)
+                finally:
+                    following.cancel()
+
+
+async def once(
+    settings: Settings, overrides: Sequence[str], events: Events, *, anew: bool
+) -> dict[str, Any]:
+    """One round now; under torchrun every process of it calls this."""
+    profile = load_profile(settings.profile, overrides)
+    on = await _device(settings, profile)
+    await asyncio.to_thread(distributed.start, on.kind)
+    try:
+        if not distributed.is_main():
+            return await _assist(profile, on)
+        async with _parts(settings, profile, events) as parts:
+            with _stopped_by_signals(parts), hardware.watching(parts.state, events):
+                async with display.shown(parts.state):
+                    session = await loop.once(parts, anew=anew)
+            return await _told(parts.registry, profile, session)
+    finally:
+        distributed.end()
+
+
+async def _assist(profile: Profile, on: Any) -> dict[str, Any]:
+    """What a process does that is not rank 0."""
+    state = State(profile.name)
+    stop = Stop(state)
+
+    def told(_: Progress) -> None: ...
+
+    with stopped_by_signals(stop.set):
+        await asyncio.to_thread(train, profile, on, None, stop, told)
+    return {}
+
+
+async def _told(registry_: Registry, profile: Profile, session: Session | None) -> dict[str, Any]:
+    versions = await registry_.versions(profile.name)
+    mine = [one for one in versions if session is not None and one.session_id == session.id]
+    return {
+        "session": _session(session) if session else None,
+        "version": _version(mine[0]) if mine else None,
+    }
+
+
+@contextlib.asynccontextmanager
+async def _parts(settings: Settings, profile: Profile, events: Events) -> AsyncIterator[Parts]:
+    """Everything a round needs, open."""
+    trackers.check(profile)
+    on = await _device(settings, profile)
+    state = State(profile.name)
+    models_dir = settings.models_dir.expanduser().absolute()
+    async with source(settings, settings.training_source) as rows, registry(settings) as kept:
+        yield Parts(profile, on, rows, kept, models_dir, state, events, Stop(state))
+
+
+async def _device(settings: Settings, profile: Profile) -> Any:
+    from trainer.devices import device
+
+    kind = None if settings.device == "auto" else settings.device
+    return await asyncio.to_thread(device, kind, profile)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(parts: Parts, notifier: Notifier | None = None) -> Any:
+    def stop() -> None:
+        parts.events.happened("stops, once a checkpoint is written")
+        if notifier is not None:
+            notifier.stopping()
+        parts.stop.set()
+
+    with stopped_by_signals(stop) as is_interrupted:
+        yield is_interrupted
+
+
+# -- looking --------------------------------------------------------------------------------------
+
+
+async def status(settings: Settings) -> dict[str, Any]:
+    """As the tables tell; a running trainer tells more at /status."""
+    profile = load_profile(settings.profile, ())
+    async with source(settings, settings.training_source) as rows, registry(settings) as kept:
+        session = await kept.open_session(profile.name)
+        totals = await kept.totals(profile.name)
+        versions = await kept.versions(profile.name)
+        enough = COUNTED_TIMES * profile.data.min_new_rows
+        found = await pending(rows, kept, profile, enough=enough)
+    active = next((one.version for one in versions if one.is_active), None)
+    return {
+        "watermark": found.watermark,
+        "pending": found.passing,
+        "state": session.status if session else Doing.WAITING,
+        "session": session.name if session else None,
+        "runs": totals.runs,
+        "samples_trained": totals.samples_trained,
+        "last_run": totals.last_run,
+        "active_version": active,
+        "profile": profile.name,
+        "head": found.head,
+        "needed": profile.data.min_new_rows,
+    }
+
+
+async def versions(settings: Settings, activate: str | None) -> list[dict[str, Any]]:
+    """Newest first; `activate` makes one of them the active one."""
+    from trainer.release import active_adapter, point
+
+    profile = load_profile(settings.profile, ())
+    models_dir = settings.models_dir.expanduser().absolute()
+    async with registry(settings) as kept:
+        if activate is not None:
+            known = {one.version: one for one in await kept.versions(profile.name)}
+            if activate not in known:
+                raise UsageError(f"{profile.name} has no version {activate!r}")
+            await asyncio.to_thread(active_adapter, models_dir, known[activate])
+            await kept.activate(profile.name, activate)
+            await asyncio.to_thread(point, models_dir, profile.name, activate)
+        return [_version(one) for one in await kept.versions(profile.name)]
+
+
+async def plan(settings: Settings, overrides: Sequence[str], *, measure: bool) -> dict[str, Any]:
+    """What a round would do and need."""
+    from trainer import memory
+    from trainer.models.load import config_of
+
+    profile = load_profile(settings.profile, overrides)
+    on = await _device(settings, profile)
+    planned = memory.plan(profile, on, config_of(profile))
+    async with source(settings, settings.training_source) as rows, registry(settings) as kept:
+        found = await pending(rows, kept, profile)
+        manifest, _ = await freeze(
+            rows, kept, profile, session_id="plan", base=Base(profile.model.name, None, ""),
+            seed=profile.training.seed, now=0,
+        )  # fmt: skip
+    sides = [row.side for row in manifest.taken]
+    told = {
+        "profile": profile.name,
+        "device": on.name,
+        "rows": {"from": found.watermark, "to": manifest.to_id, "head": found.head},
+        "taken": {str(side): sides.count(side) for side in Side},
+        "not_taken": {str(reason): count for reason, count in manifest.not_taken.items()},
+        "memory": planned.as_json(),
+    }
+    if measure:
+        from trainer.measure import measure as measured
+
+        told["measured"] = await asyncio.to_thread(measured, profile, on)
+    return told
+
+
+async def samples(settings: Settings, overrides: Sequence[str], limit: int) -> list[dict[str, Any]]:
+    """What the model would see next."""
+    from trainer.models.load import tokenizer_of
+    from trainer.samples.look import look
+
+    profile = load_profile(settings.profile, overrides)
+    async with source(settings, settings.training_source) as rows, registry(settings) as kept:
+        manifest, _ = await freeze(
+            rows, kept, profile, session_id="look", base=Base(profile.model.name, None, ""),
+            seed=profile.training.seed, now=0,
+        )  # fmt: skip
+        scratch, active = await lineage(kept, profile)
+        if profile.model.from_scratch and active is None:
+            raise UsageError(
+                f"{profile.name} gets its tokenizer in its first round: `codelupe-trainer once`"
+            )
+        tokenizer = await asyncio.to_thread(tokenizer_of, profile, scratch)
+        return await look(
+            rows.texts, [row for row in manifest.taken if row.side is Side.TRAIN][:SEEN_MAX],
+            profile, tokenizer, seed=manifest.seed, limit=limit,
+        )  # fmt: skip
+
+
+async def migrate(settings: Settings) -> dict[str, Any]:
+    """Make or upgrade the trainer's tables."""
+    async with registry(settings) as kept:
+        return {"sessions": len(await kept.sessions(None, 1))}
+
+
+def _session(session: Session) -> dict[str, Any]:
+    return session._asdict() | {"detail": None}
+
+
+def _version(version: Version) -> dict[str, Any]:
+    return asdict(version)

@@ -1,0 +1,115 @@
+"""The loop: wait for enough new rows, do a round, and again; for ever, or once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from codelupe_daemon.errors import Transient
+from codelupe_daemon.journal.owner import this_process
+from trainer.errors import StaleTrainer
+from trainer.intake.freeze import pending
+from trainer.observe.state import Doing
+from trainer.registry.base import Holder, Session
+from trainer.round import Parts, give_up, one_round
+
+LEASE_S = 60.0
+LOCK_POLL_S = 2.0
+STOP_POLL_S = 0.5
+AWAY_S = 10.0
+"""Before what is away is asked again."""
+
+
+async def for_ever(parts: Parts) -> None:
+    """Until `parts.stop` is set. What is away is waited for; anything else ends the process."""
+    async with holding(parts) as holder:
+        while holder and not parts.stop.is_set():
+            try:
+                pause_s = parts.profile.data.poll_s
+                if await _is_due(parts):
+                    await one_round(parts, holder)
+                    pause_s = 0
+                parts.events.state("training", None)
+            except Transient as error:
+                parts.state.enter(Doing.AWAY)
+                parts.events.state("training", str(error))
+                pause_s = AWAY_S
+            parts.state.problem = parts.events.problem("training")
+            await _pause(parts, pause_s)
+
+
+async def once(parts: Parts, *, anew: bool = False) -> Session | None:
+    """One round now, however few rows there are; None where there are none, or it was stopped
+    before it had the profile. `anew` gives up a round that is open."""
+    async with holding(parts) as holder:
+        if holder is None:
+            return None
+        if anew:
+            await give_up(parts, holder)
+        is_open = await parts.registry.open_session(parts.profile.name) is not None
+        if not is_open and not await _is_due(parts, least=1):
+            return None
+        return await one_round(parts, holder)
+
+
+@contextlib.asynccontextmanager
+async def holding(parts: Parts) -> AsyncIterator[Holder | None]:
+    """Be the profile's trainer while the body runs; waits for another one to end. None: stopped."""
+    name, holder = parts.profile.name, None
+    while not parts.stop.is_set():
+        holder = await parts.registry.claim(name, this_process(), LEASE_S)
+        if holder is not None:
+            break
+        if parts.state.doing is not Doing.LOCKED_OUT:
+            parts.events.happened(f"waits: another process trains {name}")
+            parts.state.enter(Doing.LOCKED_OUT)
+        await _pause(parts, LOCK_POLL_S)
+    renewing = asyncio.create_task(_renewed(parts, holder)) if holder else None
+    try:
+        yield holder
+    finally:
+        if holder is not None and renewing is not None:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+            with contextlib.suppress(Transient):
+                await parts.registry.release(holder)
+
+
+async def _renewed(parts: Parts, holder: Holder) -> None:
+    """What is away is tried again; whoever took the profile over ends this process' training."""
+    while True:
+        await asyncio.sleep(LEASE_S / 3)
+        try:
+            await parts.registry.renew(holder, LEASE_S)
+            parts.events.state("registry", None)
+        except Transient as error:
+            parts.events.state("registry", str(error))
+        except StaleTrainer as error:
+            parts.events.failed(str(error))
+            parts.stop.set()
+            return
+
+
+async def _is_due(parts: Parts, least: int | None = None) -> bool:
+    """Whether a round is open, or enough rows have come."""
+    state, name = parts.state, parts.profile.name
+    wanted = parts.profile.data.min_new_rows if least is None else least
+    found = await pending(parts.source, parts.registry, parts.profile, enough=wanted)
+    totals = await parts.registry.totals(name)
+    versions = await parts.registry.versions(name)
+    state.watermark, state.head, state.pending = found.watermark, found.head, found.passing
+    state.runs, state.samples_trained = totals.runs, totals.samples_trained
+    state.last_run = totals.last_run
+    state.active_version = next((one.version for one in versions if one.is_active), None)
+    state.enter(Doing.WAITING)
+    is_open = await parts.registry.open_session(name) is not None
+    return is_open or found.passing >= wanted or found.is_full
+
+
+async def _pause(parts: Parts, pause_s: float) -> None:
+    """Ends early when asked to stop."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + pause_s
+    while not parts.stop.is_set() and loop.time() < until:  # noqa: ASYNC110 - threads look at it as well
+        await asyncio.sleep(min(STOP_POLL_S, max(0.0, until - loop.time())))

@@ -1,0 +1,132 @@
+"""Results for people, on standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+GIB = 1 << 30
+VERSION_COLUMNS = ("version", "active", "loss before", "loss", "samples", "published", "in")
+LEARNED, CONTROL = "green", "magenta"
+
+
+def once(told: Mapping[str, Any]) -> None:
+    out, session, version = _console(), told.get("session"), told.get("version")
+    if session is None:
+        out.print("nothing to train on: no new rows pass; `codelupe-trainer plan` says why")
+        return
+    _pairs({
+        "round": session["name"],
+        "ended as": session["status"],
+        "because": session["reason"],
+        "rows": f"{session['from_id']} to {session['to_id']}",
+        "samples": session["samples"],
+    })  # fmt: skip
+    if version is None:
+        return
+    _pairs(
+        {"version": version["version"], "active": _yes(is_it=version["is_active"]), "in": version["path"]}
+    )
+    _losses(version["evaluation_results"])
+
+
+def status(told: Mapping[str, Any]) -> None:
+    _pairs({
+        "profile": told["profile"],
+        "state": told["state"],
+        "round": told["session"],
+        "watermark": f"{told['watermark']:,} of {told['head']:,}",
+        "new rows that pass": f"{told['pending']:,} (a round begins at {told['needed']:,})",
+        "rounds": told["runs"],
+        "samples trained on": f"{told['samples_trained']:,}",
+        "last round ended": _when(told["last_run"]),
+        "active version": told["active_version"],
+    })  # fmt: skip
+
+
+def versions(told: Sequence[Mapping[str, Any]]) -> None:
+    out = _console()
+    if not told:
+        out.print("no version was published yet: `codelupe-trainer once` trains one now")
+        return
+    table = Table(
+        "version", "active", "loss before", "loss", "samples", "published", "in", box=None
+    )
+    for one in told:
+        results, metrics = one["evaluation_results"], one["performance_metrics"]
+        table.add_row(
+            one["version"], _yes(is_it=one["is_active"]),
+            _loss(results.get("validation loss before")), _loss(results.get("validation loss")),
+            f"{metrics.get('samples', 0):,}",
+            _when(one["created_at"]), Text(one["path"], overflow="fold"),
+        )  # fmt: skip
+    out.print(table)
+
+
+def plan(told: Mapping[str, Any]) -> None:
+    out, rows, memory = _console(), told["rows"], told["memory"]
+    _pairs({
+        "profile": told["profile"],
+        "device": told["device"],
+        "rows": f"{rows['from']:,} to {rows['to']:,}, the last recorded is {rows['head']:,}",
+        **{f"to {side}": f"{count:,}" for side, count in told["taken"].items()},
+        **{f"not taken: {reason}": f"{count:,}" for reason, count in told["not_taken"].items()},
+        "micro-batch": f"{memory['micro_batch']} x {memory['accumulation']} accumulated",
+    })  # fmt: skip
+    table = Table("memory", "GiB", box=None)
+    for name, size_bytes in memory["items"].items():
+        table.add_row(name, f"{size_bytes / GIB:.2f}")
+    table.add_row("total", f"{memory['total_bytes'] / GIB:.2f}")
+    table.add_row("there is", f"{memory['card_bytes'] / GIB:.2f}")
+    out.print(table)
+    if not memory["fits"]:
+        out.print("it does not fit: lower model.max_length or lora.rank, or set model.use_4bit")
+    for name, size in told.get("measured", {}).items():
+        out.print(f"measured: {name}: {size}")
+
+
+def samples(told: Sequence[Mapping[str, Any]]) -> None:
+    """Green is what the model learns to write."""
+    out = _console()
+    for one in told:
+        where = f"{one['repo']}/{one['path']}"
+        out.rule(Text(f"{one['format']}, {one['tokens']} tokens, {where}"))
+        for part in one["parts"]:
+            style = LEARNED if part["supervised"] else CONTROL if part["control"] else ""
+            out.print(Text(part["text"], style=style), end="")
+        out.print()
+
+
+def _losses(results: Mapping[str, float]) -> None:
+    for name in sorted(results):
+        if not name.endswith(" before"):
+            print(f"{name:22}{_loss(results.get(f'{name} before'))} -> {_loss(results[name])}")
+
+
+def _pairs(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if value is not None:
+            print(f"{name:22}{value}")
+
+
+def _console() -> Console:
+    return Console(soft_wrap=True, highlight=False)
+
+
+def _yes(*, is_it: bool) -> str:
+    return "yes" if is_it else ""
+
+
+def _loss(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _when(seconds: int | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
