@@ -142,7 +142,7 @@ def _unpacked(path: Path) -> IO[bytes]:
                 shutil.copyfileobj(unpacked, lines)
         else:
             zstandard.ZstdDecompressor().copy_stream(file, lines)
-    lines.flush()
+    lines.seek(0)
     return lines
 
 

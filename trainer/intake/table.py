@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import numpy as np
 
 from codelupe_daemon.errors import Fatal
 from codelupe_daemon.journal.postgres_server import Server
@@ -137,13 +138,17 @@ class Sqlite(Database):
     async def rows(self, statement: str, *bound: Any) -> list[Any]:
         cx = self._connection
         assert cx is not None, "open() comes first"
-        values = tuple(apsw.carray(one) if isinstance(one, list) else one for one in bound)
+        values = tuple(_array(one) if isinstance(one, list) else one for one in bound)
         with explained(self._path):
             return await asyncio.to_thread(lambda: cx.execute(statement, values).fetchall())
 
     async def settled(self) -> int:
         [(newest,)] = await self.rows("select coalesce(max(id), 0) from processed_files")
         return int(newest)
+
+
+def _array(ids: list[int]) -> apsw.SQLiteValue:
+    return apsw.carray(np.array(ids, np.int64), flags=apsw.SQLITE_CARRAY_INT64)
 
 
 class TableSource(TextSource):
@@ -181,9 +186,7 @@ class TableSource(TextSource):
         return [readable(row[0]) for row in rows]
 
 
-def _row(
-    row_id: int, text: Any, path: Any, language: Any, quality: Any, when: Any
-) -> TextRow:
+def _row(row_id: int, text: Any, path: Any, language: Any, quality: Any, when: Any) -> TextRow:
     repo, place = place_of(named(path) or f"{row_id}", "processed_files")
     return TextRow(
         row_id, readable(text), repo, place, named(language), None, float(quality or 0),
