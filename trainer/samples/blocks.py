@@ -1,0 +1,157 @@
+"""A round's rows on disk: one safetensors file a block, and what is said about all of them.
+
+Each is written aside, fsynced and renamed, so a file is whole or not there; a hash tells what the
+disk has damaged since. `plan.json` comes first, `done.json` last; `ended.json` says why no more
+blocks come for now.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors import numpy as tensors
+from xxhash import xxh3_128
+
+from codelupe_daemon.errors import Fatal
+from trainer.samples.encoder import Encoded
+from trainer.samples.packing import pack, take
+
+PLAN, DONE, ENDED = "plan.json", "done.json", "ended.json"
+
+
+class Facts(NamedTuple):
+    """Of one block, or of all. `fill`: the share of the rows' places that hold a token."""
+
+    rows: int
+    tokens: int
+    supervised: int
+    documents: int
+    fill: float
+    counts: Mapping[str, int]
+    """Documents by format, and what became of texts; see `Made`."""
+    missing: Sequence[str]
+    """Hashes (hexadecimal) of texts that were taken and are no longer there."""
+
+    @classmethod
+    def of_all(cls, each: Iterable[Facts], max_length: int) -> Self:
+        every = list(each)
+        counts: Counter[str] = Counter()
+        for one in every:
+            counts.update(one.counts)
+        rows, tokens = sum(one.rows for one in every), sum(one.tokens for one in every)
+        supervised = sum(one.supervised for one in every)
+        documents = sum(one.documents for one in every)
+        fill = tokens / (rows * max_length) if rows else 0.0
+        missing = [name for one in every for name in one.missing]
+        return cls(rows, tokens, supervised, documents, fill, dict(sorted(counts.items())), missing)
+
+
+class Packed(NamedTuple):
+    """A block. Tokens row after row; `lengths` of its documents, `counts`: documents in a row."""
+
+    tokens: npt.NDArray[np.uint32]
+    supervised: npt.NDArray[np.bool_]
+    lengths: npt.NDArray[np.uint32]
+    counts: npt.NDArray[np.uint32]
+
+
+def path_of(folder: Path, block: int) -> Path:
+    return folder / f"{block:05}.safetensors"
+
+
+def packed(parts: Sequence[Encoded], max_length: int) -> Packed:
+    """All documents of a block in rows."""
+    tokens, supervised, lengths = (
+        np.concatenate([part[n] for part in parts]) if parts else np.zeros(0, kind)
+        for n, kind in enumerate((np.uint32, np.bool_, np.int64))
+    )
+    rows = pack(lengths, max_length)
+    starts = np.cumsum(lengths) - lengths
+    indices = take(starts[rows.order], lengths[rows.order])
+    sizes = lengths[rows.order].astype(np.uint32)
+    return Packed(tokens[indices], supervised[indices], sizes, rows.counts.astype(np.uint32))
+
+
+def save(
+    folder: Path, block: int, rows: Packed, max_length: int,
+    counts: Mapping[str, int], missing: Iterable[bytes],
+) -> Facts:  # fmt: skip
+    """Write a block; byte for byte the same for the same arguments."""
+    places = len(rows.counts) * max_length
+    facts = Facts(
+        rows=len(rows.counts), tokens=len(rows.tokens), supervised=int(rows.supervised.sum()),
+        documents=len(rows.lengths), fill=len(rows.tokens) / places if places else 0.0,
+        counts=dict(sorted(counts.items())), missing=sorted(name.hex() for name in missing),
+    )  # fmt: skip
+    # One key: the format keeps no order among several.
+    said = json.dumps({"facts": facts._asdict(), "hash": _hash(rows)})
+    write(path_of(folder, block), tensors.save(rows._asdict(), {"block": said}))
+    return facts
+
+
+def load(folder: Path, block: int) -> Packed:
+    """Raises `Fatal` for a damaged block."""
+    path = path_of(folder, block)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            rows = Packed(*(file.get_tensor(name) for name in Packed._fields))
+            said = json.loads(file.metadata()["block"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path) from error
+    if _hash(rows) != said["hash"]:
+        raise _damaged(path)
+    return rows
+
+
+def facts_of(folder: Path, block: int) -> Facts:
+    """What a block says of itself; its tokens are not read."""
+    path = path_of(folder, block)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return Facts(**json.loads(file.metadata()["block"])["facts"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> Fatal:
+    return Fatal(f"{path} is damaged: start again, and only that block is produced again")
+
+
+def _hash(rows: Packed) -> str:
+    hasher = xxh3_128()
+    for array in rows:
+        hasher.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return hasher.hexdigest()
+
+
+def write_json(path: Path, said: Mapping[str, Any]) -> None:
+    write(path, json.dumps(said, indent=1).encode())
+
+
+def write(path: Path, data: bytes) -> None:
+    """Raises `Fatal` where there is no room."""
+    aside = path.with_suffix(".part")
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise Fatal(
+            f"{path} cannot be written ({error.strerror}): make room or another `work_dir`, and "
+            f"start again; what was written is kept"
+        ) from error

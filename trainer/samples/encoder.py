@@ -1,0 +1,132 @@
+"""Samples into tokens. Text is text: what it says never becomes a control token."""
+
+from __future__ import annotations
+
+import json
+import re
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from codelupe_daemon.errors import Fatal
+from trainer.samples.packing import take
+from trainer.types import Segment
+
+
+class Encoded(NamedTuple):
+    """Documents one after the other: `tokens` uint32 and `supervised` bool [n], `lengths` int64."""
+
+    tokens: npt.NDArray[np.uint32]
+    supervised: npt.NDArray[np.bool_]
+    lengths: npt.NDArray[np.int64]
+
+
+class Encoder:
+    """Made from a fast tokenizer of transformers; leaves that as it is. Used by several threads."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise Fatal(
+                f"{type(tokenizer).__name__} is no fast tokenizer: save the model with one, "
+                f"AutoTokenizer.from_pretrained(..., use_fast=True)"
+            )
+        added = {
+            token.content: number
+            for number, token in backend.get_added_tokens_decoder().items()
+            if not token.content.isspace()  # CodeGen's and Phi's indentation is text
+        }
+        self.controls: dict[str, int] = added
+        self._text = _of_text_only(backend, added)
+        ids = backend.get_vocab(with_added_tokens=True).values()  # may have gaps
+        self._is_control = np.zeros(max(ids) + 1, np.bool_)
+        self._is_control[list(added.values())] = True
+        names = sorted(filter(None, added), key=len, reverse=True)
+        self._control_names = re.compile("|".join(map(re.escape, names)) or r"(?!)")
+
+    def encode(self, samples: Iterable[Sequence[Segment]]) -> Encoded:
+        """One document a sample. A text that stands in several of them is encoded once."""
+        rows: list[int] = []
+        flags: list[bool] = []
+        counts: list[int] = []
+        texts: dict[str, int] = {}
+        for sample in samples:
+            before = len(rows)
+            for text, is_supervised, is_control in sample:
+                # Control tokens are rows of their own, counted from the end.
+                rows.append(
+                    ~self.controls[text] if is_control else texts.setdefault(text, len(texts))
+                )
+                flags.append(is_supervised)
+            counts.append(len(rows) - before)
+        return self._gather(list(texts), np.array(rows, np.int64), flags, counts)
+
+    def _gather(
+        self, texts: list[str], rows: npt.NDArray[np.int64], flags: list[bool], counts: list[int]
+    ) -> Encoded:
+        """The stretches of `texts`' tokens that the samples' segments ask for."""
+        tokens, sizes = self._tokens(texts)
+        used, place = np.unique(~rows[rows < 0], return_inverse=True)
+        rows[rows < 0] = len(texts) + place
+        tokens = np.concatenate((tokens, used.astype(np.uint32)))
+        sizes = np.concatenate((sizes, np.ones(len(used), np.int64)))
+        starts = np.cumsum(sizes) - sizes
+        chosen = sizes[rows]
+        supervised = np.repeat(np.array(flags, np.bool_), chosen)
+        ends = np.concatenate((np.zeros(1, np.int64), np.cumsum(chosen)))
+        borders = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
+        lengths = np.diff(ends[borders])
+        return Encoded(tokens[take(starts[rows], chosen)], supervised, lengths)
+
+    def _tokens(self, texts: list[str]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+        flat, sizes = array("I"), []
+        for encoding in self._text.encode_batch_fast(texts, add_special_tokens=False):
+            flat.fromlist(encoding.ids)
+            sizes.append(len(encoding))
+        tokens = np.frombuffer(flat, np.uint32) if flat else np.zeros(0, np.uint32)
+        if self._is_control[tokens].any():
+            return self._tokens_of_parts(texts)
+        return tokens, np.array(sizes, np.int64)
+
+    def _tokens_of_parts(
+        self, texts: list[str]
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+        """A model that has a control token among its ordinary pieces would find it in a text: the
+        text is cut in the middle of each such name.
+        """
+        flat, sizes = [], []
+        for text in texts:
+            ids: list[int] = []
+            for part in _broken(text, self._control_names):
+                ids += self._text.encode(part, add_special_tokens=False).ids
+            kept = np.array(ids, np.uint32)
+            # A piece of one character that is itself a control token cannot be said.
+            kept = kept[~self._is_control[kept]]
+            flat.append(kept)
+            sizes.append(len(kept))
+        return np.concatenate(flat), np.array(sizes, np.int64)
+
+
+def _of_text_only(backend: Tokenizer, controls: Iterable[str]) -> Tokenizer:
+    """A copy in which control tokens are not looked for, and that neither cuts nor pads."""
+    described = json.loads(backend.to_str())
+    names = set(controls)
+    for token in described["added_tokens"]:
+        token["special"] = token["content"] in names
+    copy: Tokenizer = Tokenizer.from_str(json.dumps(described))
+    copy.encode_special_tokens = True
+    copy.no_truncation()
+    copy.no_padding()
+    return copy
+
+
+def _broken(text: str, names: re.Pattern[str]) -> list[str]:
+    parts, start = [], 0
+    for found in names.finditer(text):
+        parts.append(text[start : found.start() + 1])
+        start = found.start() + 1
+    return [*parts, text[start:]]

@@ -1,0 +1,73 @@
+"""What stands around a conversation's texts: the model's own chat template, or plain markers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from trainer.types import Segment
+
+_SYSTEM, _USER, _REPLY = "@codelupe:system@", "@codelupe:user@", "@codelupe:reply@"
+
+Segments = tuple[Segment, ...]
+
+
+class Frame(NamedTuple):
+    """What comes before the question, before the reply, and after it."""
+
+    opening: Segments
+    turn: Segments
+    closing: Segments
+
+
+def frame_of(tokenizer: Any, system_prompt: str, controls: Iterable[str], end: str | None) -> Frame:
+    """The frame with the system prompt in it. The template is asked once, not for each sample."""
+    names = sorted(controls, key=len, reverse=True)
+    for parts in _rendered(tokenizer):
+        opening, turn, closing = (_segments(part, names, system_prompt) for part in parts)
+        return Frame(opening, turn, _supervised(closing))
+    closing = (Segment(end, is_supervised=True, is_control=True),) if end else ()
+    opening = (Segment(f"{system_prompt}\n\n### Instruction:\n", is_supervised=False),)
+    return Frame(opening, (Segment("\n\n### Response:\n", is_supervised=False),), closing)
+
+
+def _rendered(tokenizer: Any) -> Iterable[tuple[str, str, str]]:
+    """The template's text around question and reply, if it has any that can be taken apart."""
+    if not getattr(tokenizer, "chat_template", None):
+        return
+    from jinja2 import TemplateError
+
+    question = [{"role": "user", "content": _USER}, {"role": "assistant", "content": _REPLY}]
+    asked = [{"role": "system", "content": _SYSTEM}, *question]
+    # Some templates know no system prompt: it goes before the question.
+    folded = [{"role": "user", "content": f"{_SYSTEM}\n\n{_USER}"}, question[1]]
+    for messages in (asked, folded):
+        try:
+            text = tokenizer.apply_chat_template(messages, tokenize=False)
+        except TemplateError:
+            continue
+        parts = re.fullmatch(f"(.*{_SYSTEM}.*){_USER}(.*){_REPLY}(.*)", text, re.DOTALL)
+        if parts:
+            yield parts[1], parts[2], parts[3]
+            return
+
+
+def _segments(text: str, controls: Sequence[str], system_prompt: str) -> Segments:
+    """Control tokens by their names; what a person wrote as the system prompt is only text."""
+    pattern = "|".join(map(re.escape, [_SYSTEM, *controls]))
+    return tuple(
+        Segment(system_prompt if part == _SYSTEM else part, is_supervised=False,
+                is_control=part in controls)
+        for part in re.split(f"({pattern})", text)
+        if part
+    )  # fmt: skip
+
+
+def _supervised(closing: Segments) -> Segments:
+    """With the first control token, which ends the reply, to be learned."""
+    first = next((n for n, segment in enumerate(closing) if segment.is_control), len(closing))
+    return tuple(
+        segment._replace(is_supervised=True) if n == first else segment
+        for n, segment in enumerate(closing)
+    )

@@ -1,0 +1,45 @@
+"""Which format a text gets: by shares, and always the same one for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+from trainer.samples import chat, fim, plain, repo
+from trainer.samples.base import Dice, SampleFormat, Setting
+from trainer.types import Document, Format, Sample
+
+FORMATS: dict[Format, SampleFormat] = {m.FORMAT.name: m.FORMAT for m in (chat, fim, repo, plain)}
+
+
+class Mix:
+    """The formats that the tokenizer can write, at their shares.
+
+    What one that it cannot write would have had goes to the others.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        weights = {
+            name: getattr(setting.data.formats, name.value)
+            for name, form in FORMATS.items()
+            if form.is_possible(setting.controls)
+        }
+        if not any(weights.values()):
+            weights = {Format.PLAIN: 1.0}
+        total = sum(weights.values())
+        self._names = list(weights)
+        self._upto = [part / total for part in accumulate(weights.values())]
+
+    def choose(self, content_hash: bytes, piece: int) -> Format:
+        share = Dice(self._setting.seed, content_hash, piece).share()
+        pairs = zip(self._names, self._upto, strict=True)
+        return next((name for name, upto in pairs if share < upto), self._names[-1])
+
+    def sample(self, documents: Sequence[Document], name: Format) -> Sample:
+        """The documents as one sample; several only where the format is of many."""
+        first = documents[0]
+        # Its numbers are others than the one that chose the format.
+        dice = Dice(~self._setting.seed, first.taken.content_hash, first.piece)
+        segments = FORMATS[name].segments(documents, self._setting, dice)
+        return Sample(segments, first.taken, name)

@@ -1,0 +1,170 @@
+"""Texts to packed rows on disk, ahead of training.
+
+While threads encode some pages, the next are read: memory does not grow with the round. A round
+that was interrupted goes on with the first block that is missing or damaged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from codelupe_daemon.errors import Fatal
+from trainer.profile import Profile
+from trainer.samples import blocks, plan
+from trainer.samples.maker import Made, Maker
+from trainer.samples.rows import STOPPED
+from trainer.samples.tokenizer import train_tokenizer
+from trainer.types import Taken
+
+__all__ = ["Produced", "Texts", "produce", "train_tokenizer"]
+
+Texts = Callable[[Sequence[bytes]], Awaitable[dict[bytes, str]]]
+
+_LAYOUT = 1
+"""Raised with anything that gives the same texts other blocks."""
+_PAGES_AHEAD = 3
+
+_log = logging.getLogger(__name__)
+
+
+class Produced(NamedTuple):
+    """`is_whole` is false where it was asked to stop before the last block."""
+
+    is_whole: bool
+    facts: blocks.Facts
+
+
+async def produce(
+    texts: Texts,
+    taken: Sequence[Taken],
+    profile: Profile,
+    tokenizer: Any,
+    folder: Path,
+    *,
+    seed: int,
+    is_stopping: Callable[[], bool],
+) -> Produced:
+    """Write all blocks that are not there, and what there is to say of them.
+
+    Start it before a `BlockReader` of the folder reads: what an earlier run ended with counts no
+    more. Raises what `texts` raises, and `Fatal` where the folder's blocks were made from something
+    else, or cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / blocks.ENDED).unlink(missing_ok=True)
+    facts: dict[int, blocks.Facts] = {}
+    parts: list[Made] = []
+    try:
+        maker = await asyncio.to_thread(Maker, profile, tokenizer, seed)
+        planned = await asyncio.to_thread(plan.blocks, taken, maker.mix, maker.max_chars)
+        source = plan.digest(taken, _LAYOUT, seed, *_what_decides(profile, tokenizer))
+        await asyncio.to_thread(_begin, folder, planned, source, facts)
+        pages = plan.pages(planned, set(range(len(planned))) - set(facts), taken)
+        work = _work(texts, taken, maker)
+        async for page, made in _ahead(pages, work, is_stopping):
+            parts.append(made)
+            if page.is_last:
+                facts[page.block] = await asyncio.to_thread(_write, folder, page, parts, maker)
+                parts.clear()
+        total = blocks.Facts.of_all((facts[n] for n in sorted(facts)), maker.max_length)
+        is_whole = len(facts) == len(planned)
+        if is_whole:
+            blocks.write_json(folder / blocks.DONE, {"facts": total._asdict()})
+        else:
+            _end(folder, STOPPED, "the production of rows was stopped")
+    except asyncio.CancelledError:
+        _end(folder, STOPPED, "the production of rows was stopped")
+        raise
+    except Exception as error:
+        _end(folder, type(error).__name__, str(error))
+        raise
+    return Produced(is_whole, total)
+
+
+def _what_decides(profile: Profile, tokenizer: Any) -> tuple[object, ...]:
+    """About the blocks' contents, beside manifest and seed."""
+    described = tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template
+    return profile.data, profile.model.max_length, *described
+
+
+def _begin(
+    folder: Path, planned: Sequence[plan.Block], source: str, facts: dict[int, blocks.Facts]
+) -> None:
+    """Write down what the blocks are made from, or see that it is the same, and verify those
+    that are there.
+    """
+    said = {"digest": source, "chars": [block.chars for block in planned]}
+    path = folder / blocks.PLAN
+    if not path.exists():
+        blocks.write_json(path, said)
+    elif json.loads(path.read_bytes()) != said:
+        raise Fatal(
+            f"the rows in {folder} were made from another manifest, tokenizer or `data` section: "
+            f"remove the folder, and they are made again"
+        )
+    for block in range(len(planned)):
+        if blocks.path_of(folder, block).exists():
+            try:
+                blocks.load(folder, block)
+                facts[block] = blocks.facts_of(folder, block)
+            except Fatal as error:
+                _log.warning("%s", error)
+    if len(facts) < len(planned):
+        (folder / blocks.DONE).unlink(missing_ok=True)
+
+
+def _work(
+    texts: Texts, taken: Sequence[Taken], maker: Maker
+) -> Callable[[plan.Page], Awaitable[Made]]:
+    async def work(page: plan.Page) -> Made:
+        units = [[taken[row] for row in unit] for unit in page.units]
+        hashes = [each.content_hash for unit in units for each in unit]
+        return await asyncio.to_thread(maker.make, units, await texts(hashes))
+
+    return work
+
+
+async def _ahead(
+    pages: Iterator[plan.Page],
+    work: Callable[[plan.Page], Awaitable[Made]],
+    is_stopping: Callable[[], bool],
+) -> AsyncIterator[tuple[plan.Page, Made]]:
+    """Pages in order, while the work on a few more goes on; ends early when asked to stop."""
+    going: deque[tuple[plan.Page, asyncio.Future[Made]]] = deque()
+    try:
+        while not is_stopping():
+            while len(going) < _PAGES_AHEAD and (page := next(pages, None)):
+                going.append((page, asyncio.ensure_future(work(page))))
+            if not going:
+                return
+            made = await going[0][1]
+            yield going.popleft()[0], made
+    finally:
+        for _, waiting in going:
+            waiting.cancel()
+        await asyncio.gather(*(waiting for _, waiting in going), return_exceptions=True)
+
+
+def _write(folder: Path, page: plan.Page, parts: Sequence[Made], maker: Maker) -> blocks.Facts:
+    """The block that ends with this page."""
+    counts: Counter[str] = Counter()
+    for made in parts:
+        counts.update(made.counts)
+    encoded = [each for made in parts for each in made.encoded]
+    missing = [name for made in parts for name in made.missing]
+    rows = blocks.packed(encoded, maker.max_length)
+    return blocks.save(folder, page.block, rows, maker.max_length, counts, missing)
+
+
+def _end(folder: Path, kind: str, message: str) -> None:
+    """Tell whoever waits for a block that none comes."""
+    try:
+        blocks.write_json(folder / blocks.ENDED, {"kind": kind, "message": message})
+    except Fatal:  # no room for it either: the reader's wait has an end
+        _log.exception("it cannot be told that no more rows come")
