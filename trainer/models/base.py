@@ -20,6 +20,8 @@ class Architecture:
     lora_targets: tuple[str, ...] = ()
     has_sdpa: bool = True
     """Else its attention is computed by plain products."""
+    is_transposed: bool = False
+    """Its linear layers keep their weights the other way round (Conv1D)."""
 
     def targets(self, model: Any, wanted: tuple[str, ...] | str) -> list[str]:
         """The layers to adapt, for a profile's `lora.target_modules`: sorted, so that the same

@@ -17,13 +17,12 @@ from transformers import (
     BitsAndBytesConfig,
     set_seed,
 )
-from transformers.pytorch_utils import Conv1D
 from transformers.utils import cached_file, logging
 
 from codelupe_daemon.errors import Fatal
 from trainer.devices import Device
 from trainer.models import architecture_of
-from trainer.models.base import Architecture, linear_layers
+from trainer.models.base import Architecture
 from trainer.models.digest import digest_of, digest_of_seed
 from trainer.profile import Profile
 from trainer.types import Base
@@ -178,7 +177,14 @@ def _adapted(
     model: Any, profile: Profile, architecture: Architecture, adapter: Path | None
 ) -> PeftModel:
     """The model with a new adapter, or with the one of `adapter`, to be trained on."""
-    wanted = _lora(profile, architecture, model)
+    wanted = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=profile.lora.rank,
+        lora_alpha=profile.lora.alpha,
+        lora_dropout=profile.lora.dropout,
+        target_modules=architecture.targets(model, profile.lora.target_modules),
+        fan_in_fan_out=architecture.is_transposed and not hasattr(model, "quantization_method"),
+    )
     if adapter and (adapter / "adapter_config.json").is_file():
         adapted = PeftModel.from_pretrained(model, adapter, is_trainable=True)
         _check_adapter(adapted.peft_config["default"], wanted)
@@ -187,22 +193,10 @@ def _adapted(
     # PEFT keeps the targets in a set, and would write them in an order that changes.
     config = adapted.peft_config["default"]
     config.target_modules = sorted(config.target_modules)
+    config.fan_in_fan_out = architecture.is_transposed  # as the full-precision base has them
     # It would ask the hub whether the vocabulary was changed; no embedding is ever adapted here.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
     return adapted
-
-
-def _lora(profile: Profile, architecture: Architecture, model: Any) -> LoraConfig:
-    targets = architecture.targets(model, profile.lora.target_modules)
-    layers = [layer for name, layer, _ in linear_layers(model) if name.endswith(tuple(targets))]
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=profile.lora.rank,
-        lora_alpha=profile.lora.alpha,
-        lora_dropout=profile.lora.dropout,
-        target_modules=targets,
-        fan_in_fan_out=bool(layers) and all(isinstance(layer, Conv1D) for layer in layers),
-    )
 
 
 def _check_adapter(found: LoraConfig, wanted: LoraConfig) -> None:
