@@ -17,11 +17,16 @@ LIVE_PERIOD_S = 0.2
 PLAIN_PERIOD_S = 10.0
 
 
-@contextlib.asynccontextmanager
-async def shown(tally: Tally) -> AsyncIterator[None]:
+def shown(tally: Tally) -> contextlib.AbstractAsyncContextManager[None]:
     """Show the tally on standard error while the body runs."""
+    return showing(lambda: line(tally))
+
+
+@contextlib.asynccontextmanager
+async def showing(now: Callable[[], str]) -> AsyncIterator[None]:
+    """Show a line on standard error while the body runs; an empty one is not printed."""
     console = Console(stderr=True)
-    show = _live(console, tally) if console.is_terminal else _plain(tally)
+    show = _live(console, now) if console.is_terminal else _plain(now)
     task = asyncio.create_task(show)
     try:
         yield
@@ -45,17 +50,18 @@ def counting(things: str, *, is_alone: bool = False) -> Iterator[Callable[[int],
         yield lambda count: live.update(Text(f"{count:,} {things}"))
 
 
-async def _live(console: Console, tally: Tally) -> None:
+async def _live(console: Console, now: Callable[[], str]) -> None:
     with Live(console=console, transient=True, auto_refresh=False) as live:
         while True:
-            live.update(Text(line(tally)), refresh=True)
+            live.update(Text(now()), refresh=True)
             await asyncio.sleep(LIVE_PERIOD_S)
 
 
-async def _plain(tally: Tally) -> None:
+async def _plain(now: Callable[[], str]) -> None:
     while True:
         await asyncio.sleep(PLAIN_PERIOD_S)
-        print(line(tally), file=sys.stderr, flush=True)
+        if text := now():
+            print(text, file=sys.stderr, flush=True)
 
 
 def line(tally: Tally) -> str:

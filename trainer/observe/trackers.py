@@ -1,0 +1,80 @@
+"""Weights & Biases and TensorBoard, by transformers' own integrations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from codelupe_daemon.errors import UsageError
+from trainer.profile import Profile
+
+INIT_S = 30.0
+FINISH_S = 60.0
+"""For what is not yet uploaded when a round ends; it can be sent later by `wandb sync`."""
+TENSORBOARD = "TENSORBOARD_LOGGING_DIR"
+
+
+def check(profile: Profile) -> None:
+    """Raises `UsageError` where the profile reports to what is not installed."""
+    for name in profile.training.report_to:
+        if find_spec(name) is None:
+            raise UsageError(
+                f"training.report_to names {name}, which is not installed: `pip install {name}`,"
+                " or take it out of the profile"
+            )
+
+
+@contextmanager
+def tracking(
+    profile: Profile, session: str, folder: Path, tell: Callable[[str], None]
+) -> Iterator[None]:
+    """Around a round's training, whose `TrainingArguments` get `training.report_to`.
+
+    Event files and W&B's run lie in `folder`, under the session's name; a round that is gone on
+    with after a crash goes on in the same run. A server that is away costs no round: the run is
+    recorded offline.
+    """
+    check(profile)
+    before = os.environ.get(TENSORBOARD)
+    os.environ[TENSORBOARD] = str(folder / "tensorboard" / session)
+    run = None
+    try:
+        if "wandb" in profile.training.report_to:
+            run = _wandb_run(profile, session, folder, tell)
+        yield
+    finally:
+        if run is not None:
+            run.finish()
+        os.environ.pop(TENSORBOARD)
+        if before is not None:
+            os.environ[TENSORBOARD] = before
+
+
+def _wandb_run(profile: Profile, session: str, folder: Path, tell: Callable[[str], None]) -> Any:
+    """The run that transformers then finds. Its console output and code are not recorded."""
+    import wandb
+
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = wandb.Settings(
+        console="off", silent=True, save_code=False, init_timeout=INIT_S, login_timeout=INIT_S,
+        finish_timeout=FINISH_S,
+    )  # fmt: skip
+    run = {
+        "project": os.environ.get("WANDB_PROJECT", "codelupe"), "group": profile.name,
+        "id": session, "name": session, "dir": folder, "resume": "allow",
+        "config": {"profile": profile.model_dump(mode="json")}, "settings": settings,
+    }  # fmt: skip
+    try:
+        return wandb.init(**run)
+    except wandb.errors.UsageError as error:
+        raise UsageError(
+            f"training.report_to names wandb, which says: {error} Or set WANDB_MODE=offline"
+        ) from error
+    except wandb.errors.Error as error:
+        tell(f"wandb is away, this round is recorded offline in {folder}: {error}")
+        wandb.teardown()
+        return wandb.init(**run | {"mode": "offline", "resume": None})
