@@ -92,22 +92,6 @@ def config_of(profile: Profile) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", _or_fatal(profile, ask).to_dict())
 
 
-def tokenizer_of(profile: Profile, scratch: Path | None) -> Any:
-    """The model's tokenizer. Raises `Fatal` where it cannot be had."""
-    folder = _folder(profile, None, scratch)
-    return _or_fatal(profile, partial(AutoTokenizer.from_pretrained, folder, **_hub(profile)))
-
-
-def config_of(profile: Profile) -> dict[str, Any]:
-    """The model's config.json, without its weights; what the profile says of it comes first."""
-    if profile.model.config:
-        return {"vocab_size": profile.model.vocab_size} | profile.model.config
-    folder = _folder(profile, None, None)
-    ask = partial(AutoConfig.from_pretrained, folder, **_hub(profile))
-    config: dict[str, Any] = _or_fatal(profile, ask).to_dict()
-    return config
-
-
 def _folder(profile: Profile, adapter: Path | None, scratch: Path | None) -> str:
     """Where the weights are: a folder, or a name on the hub."""
     if adapter and not (adapter / "adapter_config.json").is_file():
