@@ -190,10 +190,7 @@ async def _trained(
     making = asyncio.create_task(_make(parts, rows, tokenizer, folder / "rows", manifest.seed))
     parts.state.enter(Doing.TRAINING, session.name)
     try:
-        with tracking(parts.profile, session.name, _home(parts) / "logs", parts.events.happened):
-            return await asyncio.to_thread(
-                train, parts.profile, parts.device, job, parts.stop, told
-            )
+        return await asyncio.to_thread(_tracked, parts, session, job, told)
     except Transient:
         if parts.stop.is_set():  # no more rows were made for it
             return Stopped(parts.state.progress.step)
@@ -202,6 +199,15 @@ async def _trained(
         making.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):  # training has told of it
             await making
+
+
+def _tracked(
+    parts: Parts, session: Session, job: Job, told: Callable[[Progress], None]
+) -> Trained | Stopped:
+    """Trackers wait for their servers, so not in the event loop."""
+    logs = _home(parts) / "logs"
+    with tracking(parts.profile, session.id, session.name, logs, parts.events.happened):
+        return train(parts.profile, parts.device, job, parts.stop, told)
 
 
 def train(

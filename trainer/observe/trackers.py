@@ -30,21 +30,22 @@ def check(profile: Profile) -> None:
 
 @contextmanager
 def tracking(
-    profile: Profile, session: str, folder: Path, tell: Callable[[str], None]
+    profile: Profile, session_id: str, name: str, folder: Path, tell: Callable[[str], None]
 ) -> Iterator[None]:
-    """Around a round's training, whose `TrainingArguments` get `training.report_to`.
+    """Around a round's training, whose `TrainingArguments` get `training.report_to`. It waits for
+    servers, so it is not for an event loop.
 
-    Event files and W&B's run lie in `folder`, under the session's name; a round that is gone on
-    with after a crash goes on in the same run. A server that is away costs no round: the run is
+    Event files and W&B's run lie in `folder`, under the session's id; a round that is gone on with
+    after a crash goes on in the same run. A server that is away costs no round: the run is
     recorded offline.
     """
     check(profile)
     before = os.environ.get(TENSORBOARD)
-    os.environ[TENSORBOARD] = str(folder / "tensorboard" / session)
+    os.environ[TENSORBOARD] = str(folder / "tensorboard" / session_id)
     run = None
     try:
         if "wandb" in profile.training.report_to:
-            run = _wandb_run(profile, session, folder, tell)
+            run = _wandb_run(profile, session_id, name, folder, tell)
         yield
     finally:
         if run is not None:
@@ -54,7 +55,9 @@ def tracking(
             os.environ[TENSORBOARD] = before
 
 
-def _wandb_run(profile: Profile, session: str, folder: Path, tell: Callable[[str], None]) -> Any:
+def _wandb_run(
+    profile: Profile, session_id: str, name: str, folder: Path, tell: Callable[[str], None]
+) -> Any:
     """The run that transformers then finds. Its console output and code are not recorded."""
     import wandb
 
@@ -65,7 +68,7 @@ def _wandb_run(profile: Profile, session: str, folder: Path, tell: Callable[[str
     )  # fmt: skip
     run = {
         "project": os.environ.get("WANDB_PROJECT", "codelupe"), "group": profile.name,
-        "id": session, "name": session, "dir": folder, "resume": "allow",
+        "id": session_id, "name": name, "dir": folder, "resume": "allow",
         "config": {"profile": profile.model_dump(mode="json")}, "settings": settings,
     }  # fmt: skip
     try:

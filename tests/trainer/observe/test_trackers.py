@@ -54,7 +54,7 @@ def train(
         )  # fmt: skip
         model = AutoModelForCausalLM.from_config(tiny.tiny("qwen2"))
         rows = [{"input_ids": list(range(8)), "labels": list(range(8))}] * 4
-        with tracking(report_to, session, folder, tell):
+        with tracking(report_to, session, "tiny: file:/a/b 1 to 9", folder, tell):
             trainer = Trainer(model, arguments, train_dataset=rows)
             trainer.train()
         logged.extend(trainer.state.log_history)
@@ -126,7 +126,7 @@ def test_no_key_for_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("WANDB_MODE")
     with (
         pytest.raises(UsageError, match=r"wandb login.*WANDB_MODE=offline"),
-        tracking(profile("wandb"), "r1", tmp_path, nowhere),
+        tracking(profile("wandb"), "r1", "a round", tmp_path, nowhere),
     ):
         pass
     assert "TENSORBOARD_LOGGING_DIR" not in os.environ
