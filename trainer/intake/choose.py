@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from codelupe_daemon import spdx
-from codelupe_daemon.errors import Fatal
 from trainer.profile import DataSection
 from trainer.types import Candidate, NotTaken, Origin, Side, Taken
 
@@ -48,16 +47,13 @@ class Facts(Protocol):
 
 
 class Filters:
-    """What a profile's data section wants of every row. Raises `Fatal` for an unknown licence."""
+    """What a profile's data section wants of every row."""
 
     def __init__(self, data: DataSection) -> None:
         self._data = data
         self._min_quality = data.min_quality - _TOLERANCE
         self._languages = {name.lower() for name in data.languages}
-        try:
-            self._accepts = spdx.accepts(data.licenses)
-        except ValueError as error:
-            raise Fatal(f"the profile's data.licenses: {error}") from error
+        self._accepts = spdx.accepts(data.licenses)
 
     def is_new(self, row: Candidate) -> bool:
         """An `add`, or a `revise` of what did not pass before."""

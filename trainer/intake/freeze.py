@@ -172,7 +172,6 @@ class _Sorting:
         for block in _blocks(list(window.clusters), _AT_ONCE):
             judged = await self._judge({at: self._repos[repos[at]] for at in block}, window)
             for at, one in judged.items():
-                self.decided.setdefault(cluster_key(window.clusters[at]), one.cluster)
                 self.leaked += one.is_leak
                 if one.reason is not None:
                     self.not_taken[one.reason] += 1
@@ -190,19 +189,20 @@ class _Sorting:
         self._decide([one.repo for group in members.values() for one in group])
         hashes = {one.content_hash for group in members.values() for one in group}
         trained = await self._registry.trained(name, sorted(hashes))
-        stored = await self._registry.sides(
-            name, [cluster_key(window.clusters[at]) for at in sides]
-        )
-        return {
-            at: judge(
-                side,
-                [self._repos[one.repo] for one in group],
-                stored.get(cluster_key(window.clusters[at])),
-                was_trained=any(one.content_hash in trained for one in group),
-            )
-            for at, side in sides.items()
-            if (group := members.get(window.hashes[at]))
-        }
+        keys = {at: cluster_key(window.clusters[at]) for at in sides}
+        stored = await self._registry.sides(name, list(keys.values()))
+        judged = {}
+        for at, side in sides.items():
+            if group := members.get(window.hashes[at]):
+                judged[at] = judge(
+                    side,
+                    [self._repos[one.repo] for one in group],
+                    stored.get(keys[at]),
+                    was_trained=any(one.content_hash in trained for one in group),
+                )
+                if keys[at] not in stored:
+                    self.decided.setdefault(keys[at], judged[at].cluster)
+        return judged
 
     async def measured_before(self, side: Side, taken: set[bytes]) -> list[Taken]:
         """What earlier rounds measured on and this one has not taken, newest first, as far as it

@@ -56,7 +56,7 @@ def taken(row_id: int, **facts: Any) -> Taken:
 
 def profile(**data: Any) -> Profile:
     """Everything that passes is trained on, unless `data` says otherwise."""
-    plain = {"validation_share": 0.0, "min_validation_repos": 1, "holdout_share": 0.0}
+    plain = {"validation_share": 0.0, "min_validation_repos": 99, "holdout_share": 0.0}
     model = {"name": "tiny", "max_length": 128}
     return Profile.model_validate({"name": "tiny", "model": model, "data": plain | data})
 
