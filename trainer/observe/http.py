@@ -42,7 +42,7 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
     except OSError as error:
         raise Fatal(
             f"cannot serve figures on {host}:{port} ({error.strerror}): name another port with"
-            " --port, or another address with --host"
+            " --port, or 0 for any that is free"
         ) from error
 
 

@@ -83,7 +83,6 @@ class State:
     rounds: Counter[str] = field(default_factory=Counter)
     """That this process ended, by outcome."""
     active_version: str | None = None
-    is_model_loaded: bool = False
     problem: str | None = None
     """Why it does not go on at the moment."""
     hardware: Hardware | None = None
@@ -115,6 +114,11 @@ class State:
         """Whether training hangs."""
         silent_s = time.monotonic() - self.moved_at_s
         return self.doing is Doing.TRAINING and silent_s > STALL_S
+
+    @property
+    def is_model_loaded(self) -> bool:
+        """Whether a model has begun to learn, and has not ended."""
+        return self.doing is Doing.TRAINING and self.began_at is not None
 
     def left_s(self) -> float | None:
         """About how long the session's training still takes."""

@@ -20,10 +20,11 @@ from typing import Any
 
 from codelupe_daemon import __version__
 from codelupe_daemon.errors import Fatal
+from trainer.models.digest import digest_of as digest_of_weights
 from trainer.profile import Profile
 from trainer.registry.base import Version
 from trainer.release import card
-from trainer.release.keep import INFO, check_base, folder_of
+from trainer.release.keep import INFO, check_base, folder_of, published
 from trainer.release.seal import digest_of, flaw, flush_folder, seal, write_json
 from trainer.types import Base, Manifest, Side, Trained
 
@@ -65,11 +66,12 @@ def publish(
         part = place.with_name(f".{version}.part")
         with _written_whole(part):
             part.mkdir(parents=True)
-            _copy_weights(result, part, manifest.base)
+            base = _base_of(profile, manifest.base, place.parent)
+            _copy_weights(result, part, base)
             loaded_tokenizer.save_pretrained(part)
             _tell(part, version, manifest, trained, parent)
             if profile.model_saving.merged and (part / ADAPTER).exists():
-                _merge(part, profile, manifest.base, loaded_tokenizer)
+                _merge(part, profile, base, loaded_tokenizer)
             seal(part)
             part.rename(place)
             for above in list(place.parents)[:3]:  # the profile's and models_dir may be new
@@ -111,6 +113,16 @@ def _check_same_round(place: Path, manifest: Manifest) -> None:
             f"{place} is of another round ({session}), and versions are never overwritten: move it"
             " away, or set models_dir to a folder that no other registry uses"
         )
+
+
+def _base_of(profile: Profile, base: Base, folder: Path) -> Base:
+    """What loaders of an adapter are told. A `from_scratch` profile's base is its own first
+    version, so they are told its folder."""
+    if profile.model.from_scratch:
+        for place in (folder / name for name in published(folder)):
+            if not (place / ADAPTER_CONFIG).exists() and digest_of_weights(place) == base.digest:
+                return base._replace(model=os.path.abspath(place), revision=None)
+    return base
 
 
 def _copy_weights(result: Path, part: Path, base: Base) -> None:

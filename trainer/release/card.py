@@ -58,7 +58,7 @@ def _header(manifest: Manifest, rows: Sequence[Taken], *, is_adapter: bool) -> d
     is_on_hub = _HUB_NAME.fullmatch(base.model) and not is_from_scratch
     return {
         "license": license_id or "other",
-        **({} if license_id else {"license_name": "as-the-base-model"}),
+        **({} if license_id else {"license_name": f"as-{'data' if is_from_scratch else 'base'}"}),
         **({"base_model": base.model} if is_on_hub else {}),
         "library_name": "peft" if is_adapter else "transformers",
         "pipeline_tag": "text-generation",

@@ -29,7 +29,7 @@ def folder_of(models_dir: Path, profile: str, version: str) -> Path:
 
 def next_version(models_dir: Path, profile: str, known: Iterable[str]) -> str:
     """`v0001`, `v0002`, ...: above all that are known, and all that lie in the folder."""
-    taken = [*known, *_published(models_dir / profile)]
+    taken = [*known, *published(models_dir / profile)]
     return f"v{max(map(_number, taken), default=0) + 1:04}"
 
 
@@ -62,7 +62,7 @@ def active_adapter(models_dir: Path, version: Version) -> Path:
     found = flaw(folder, version.digest)
     if found is None:
         return folder
-    older = (name for name in _published(folder.parent) if _number(name) < _number(folder.name))
+    older = (name for name in published(folder.parent) if _number(name) < _number(folder.name))
     good = next((name for name in older if flaw(folder.parent / name) is None), None)
     way_out = (
         f"{good} is whole: `codelupe-trainer versions --activate {good}` goes back to it"
@@ -97,7 +97,7 @@ def prune(models_dir: Path, profile: str, versions: Sequence[Version], keep: int
     active = [name for name, it in known.items() if it.is_active]
     newest = sorted(known.keys() - active, key=_number, reverse=True)[:keep]
     kept = {*newest, *(name for start in active for name in _line(known, start))}
-    gone = [name for name in _published(folder) if name in known and name not in kept]
+    gone = [name for name in published(folder) if name in known and name not in kept]
     for name in gone:
         (folder / name).rename(folder / f".{name}.gone")
     for path in list(folder.iterdir()) if folder.is_dir() else ():
@@ -115,8 +115,8 @@ def _line(known: dict[str, Version], name: str | None) -> Iterator[str]:
         name = known[name].parent
 
 
-def _published(folder: Path) -> list[str]:
-    """Newest first."""
+def published(folder: Path) -> list[str]:
+    """Names of the versions that lie there, newest first."""
     names: list[str] = []
     with suppress(FileNotFoundError):
         names = [path.name for path in folder.iterdir() if _VERSION.fullmatch(path.name)]

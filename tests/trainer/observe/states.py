@@ -24,7 +24,7 @@ def training() -> State:
     state = State(
         "tiny", watermark=1000, head=1500, pending=350, runs=3, samples_trained=2400,
         last_run=1_760_000_000, rounds=Counter({"completed": 2, "not_promoted": 1}),
-        active_version="v0003", is_model_loaded=True,
+        active_version="v0003",
         hardware=Hardware(time.monotonic(), 0.25, 3 << 30, 8 << 30, (GPU,)),
     )  # fmt: skip
     state.enter(Doing.TRAINING, "r4")

@@ -12,8 +12,10 @@ import pytest
 from codelupe_daemon.errors import Fatal
 from tests.trainer import tiny
 from tests.trainer.release.rounds import BASE, files, manifest, published
+from trainer.models.digest import digest_of
 from trainer.profile import Profile
 from trainer.release import active_adapter, check_base, next_version
+from trainer.types import Base
 
 # peft asks transformers 5 by a name that goes in 6.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is:FutureWarning")
@@ -162,3 +164,28 @@ def test_a_whole_model(models_dir: Path, tmp_path: Path) -> None:
     # The next round may train an adapter for it, and then it is the base.
     check_base(models_dir, version, BASE._replace(model=str(folder), digest="f" * 64))
     assert next_version(models_dir, "tiny", [version.version]) == "v0002"
+
+
+def test_an_adapter_for_a_version_of_ours(models_dir: Path, tmp_path: Path) -> None:
+    """A profile trained from scratch: its later versions are adapters for the first, which loaders
+    find by its folder, for the profile's name is known nowhere."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    made = _made("qwen2", tmp_path)
+    whole = tiny.profile(made.base, model_saving={"merged": True})
+    changes = {"from_scratch": True, "name": "ours"}
+    scratch = whole.model_copy(update={"model": whole.model.model_copy(update=changes)})
+    unborn = manifest("s1", Base("ours", None, "drawn"))
+    first = published(models_dir, made.base, of=unborn, profile=scratch)
+    weights = digest_of(Path(first.path))
+    second = published(
+        models_dir, made.left, "v0002", parent=first, tokenizer=tiny.tokenizer(),
+        of=manifest("s2", Base("ours", None, weights, "v0001")), profile=scratch,
+    )  # fmt: skip
+    folder = active_adapter(models_dir, second)
+    for place in (folder, folder / "merged"):
+        loaded = AutoModelForCausalLM.from_pretrained(place)
+        torch.testing.assert_close(logits(loaded), made.logits, atol=1e-5, rtol=0)
+    assert second.base_model == "ours"
+    assert not (models_dir / "tiny/v0001/merged").exists()

@@ -96,7 +96,7 @@ def test_the_model_card(models_dir: Path, left: Path) -> None:
     published(models_dir, left)
     header, text = card(models_dir)
     assert header == {
-        "license": "other", "license_name": "as-the-base-model", "base_model": "example/tiny",
+        "license": "other", "license_name": "as-base", "base_model": "example/tiny",
         "library_name": "peft", "pipeline_tag": "text-generation", "language": ["code"],
         "programming_language": ["Python", "Rust"], "tags": ["code", "codelupe", "lora"],
     }  # fmt: skip
