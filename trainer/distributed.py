@@ -62,14 +62,19 @@ def barrier() -> None:
 
 def agree(*, is_wanted: bool) -> bool:
     """Whether any process wants it. All must ask, in the same place: all get the same answer."""
+    return bool(largest(int(is_wanted)))
+
+
+def largest(number: int) -> int:
+    """Of the numbers that the processes hand in. All must ask, in the same place."""
     if world_size() == 1:
-        return is_wanted
+        return number
     import torch
     from torch import distributed
 
-    wanted = torch.tensor([int(is_wanted)])
-    distributed.all_reduce(wanted, distributed.ReduceOp.MAX)
-    return bool(wanted.item())
+    numbers = torch.tensor([number])
+    distributed.all_reduce(numbers, distributed.ReduceOp.MAX)
+    return int(numbers.item())
 
 
 def from_main(ask: Callable[[], Answer]) -> Answer:
