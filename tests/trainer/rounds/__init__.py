@@ -1,0 +1,1 @@
+"""Whole rounds: the loop, the command, and the system from a repository to a version."""
