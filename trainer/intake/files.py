@@ -13,8 +13,10 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -36,9 +38,6 @@ TEXT_COLUMNS: Final = ("content", "text")
 _COLUMNS: Final = (
     *TEXT_COLUMNS, "path", "file_path", "repo", "language", "license", "quality_score",
 )  # fmt: skip
-_PARQUET: Final = b"PAR1"
-_GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
 class FileSource(TextSource):
@@ -57,12 +56,21 @@ class FileSource(TextSource):
         await asyncio.to_thread(self._open)
 
     def _open(self) -> None:
-        try:
-            self._changed_at = int(self._path.stat().st_mtime)
-            self._file = _unpacked(self._path)
-            self._starts = _starts(self._file)
-        except (OSError, EOFError, zstandard.ZstdError) as error:
-            raise Fatal(f"{self._path} cannot be read: {error}") from error
+        with ExitStack() as opened:
+            try:
+                self._changed_at = int(self._path.stat().st_mtime)
+                file: IO[bytes] = opened.enter_context(self._path.open("rb"))
+                if (unpack := _packed(file)) is not None:
+                    lines = opened.enter_context(tempfile.TemporaryFile())
+                    unpack(file, lines)
+                    file.close()
+                    file = lines
+                file.seek(0)
+                self._starts = _starts(file)
+            except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+                raise Fatal(f"{self._path} cannot be read: {error}") from error
+            opened.pop_all()
+            self._file = file
 
     async def close(self) -> None:
         await super().close()
@@ -126,44 +134,42 @@ def _wrong(fields: Mapping[str, Any] | None) -> str | None:
     return None
 
 
-def _unpacked(path: Path) -> IO[bytes]:
-    """The file as JSON Lines."""
-    file = path.open("rb")
+def _packed(file: IO[bytes]) -> Callable[[IO[bytes], IO[bytes]], None] | None:
+    """What writes it as JSON Lines, if it is something else."""
     head = file.read(4)
     file.seek(0)
-    if not head.startswith((_PARQUET, _GZIP, _ZSTD)):
-        return file
-    lines = tempfile.TemporaryFile()  # noqa: SIM115 - its owner closes it
-    with file:
-        if head == _PARQUET:
-            _write_parquet(file, lines, path)
-        elif head.startswith(_GZIP):
-            with gzip.open(file) as unpacked:
-                shutil.copyfileobj(unpacked, lines)
-        else:
-            zstandard.ZstdDecompressor().copy_stream(file, lines)
-    lines.seek(0)
-    return lines
+    packed = {b"PAR1": _from_parquet, b"\x28\xb5\x2f\xfd": _from_zstd}
+    return _from_gzip if head.startswith(b"\x1f\x8b") else packed.get(head)
 
 
-def _write_parquet(file: IO[bytes], lines: IO[bytes], path: Path) -> None:
+def _from_gzip(file: IO[bytes], lines: IO[bytes]) -> None:
+    with gzip.open(file) as unpacked:
+        shutil.copyfileobj(unpacked, lines)
+
+
+def _from_zstd(file: IO[bytes], lines: IO[bytes]) -> None:
+    shutil.copyfileobj(
+        zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True), lines
+    )
+
+
+def _from_parquet(file: IO[bytes], lines: IO[bytes]) -> None:
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
     try:
         table = ParquetFile(file)
-        columns = [name for name in _COLUMNS if name in table.schema_arrow.names]
-        if not {*columns} & {*TEXT_COLUMNS}:
+        names = table.schema_arrow.names
+        if not {*names} & {*TEXT_COLUMNS}:
             raise Fatal(
-                f"{path} has no text: it needs a column {' or '.join(TEXT_COLUMNS)}, and has"
-                f" {', '.join(table.schema_arrow.names)}"
+                f"{file.name} has no text: it needs a column {' or '.join(TEXT_COLUMNS)}, and has"
+                f" {', '.join(names)}"
             )
-        for batch in table.iter_batches(64, columns=columns):
-            lines.writelines(
-                json.dumps(row, default=str).encode() + b"\n" for row in batch.to_pylist()
-            )
+        for batch in table.iter_batches(64, columns=[name for name in _COLUMNS if name in names]):
+            rows = (json.dumps(row, default=str).encode() for row in batch.to_pylist())
+            lines.writelines(row + b"\n" for row in rows)
     except (ArrowException, UnicodeDecodeError) as error:
-        raise Fatal(f"{path} is no sound Parquet file: {error}") from error
+        raise Fatal(f"{file.name} is no sound Parquet file: {error}") from error
 
 
 def _starts(file: IO[bytes]) -> array[int]:

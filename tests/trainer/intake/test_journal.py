@@ -1,0 +1,115 @@
+"""What only CodeLupe's own stores can tell: moves, new verdicts, clusters, benchmarks."""
+
+from __future__ import annotations
+
+import pytest
+
+from codelupe_daemon.errors import Fatal
+from codelupe_daemon.journal.base import Rejudged
+from codelupe_daemon.journal.clusters import Cluster, Member
+from tests.contract.build import content, hash_of, repo, text
+from tests.trainer.intake.build import InElasticsearch, InJournal, all_rows
+from tests.trainer.intake.conftest import JOURNALS
+from trainer.intake.elasticsearch import ElasticsearchSource
+
+ANT, BEE, CAT = (text(word) for word in ("ant", "bee", "cat"))
+on_journals = pytest.mark.parametrize("kind", JOURNALS)
+on_elasticsearch = pytest.mark.parametrize("kind", ["elasticsearch"])
+on_all = pytest.mark.parametrize("kind", [*JOURNALS, "elasticsearch"])
+
+
+@pytest.fixture
+def journal(corpus: object) -> InJournal:
+    assert isinstance(corpus, InJournal)
+    return corpus
+
+
+async def move_and_revise(corpus: InJournal) -> None:
+    """ANT goes from z/z to a/a, and is judged anew, as part of a benchmark; BEE is removed."""
+    await corpus.add({"z/z": {"ant.py": ANT, "bee.py": BEE}})
+    await corpus.ingest.complete("z/z", {"ant.py": ANT})
+    await corpus.ingest.complete(repo("a/a", "MIT"), {"new.py": ANT})
+    judged = content(
+        corpus.journal, ANT, language="Cython", score=0.9, signals=b'{"benchmark": 1.0}'
+    )
+    await corpus.journal.rejudge(
+        [Rejudged(hash_of(ANT), {".py": judged}, {})], "examiner-2", lambda _: True
+    )
+    await corpus.put_clusters()
+
+
+@on_journals
+async def test_facts_come_from_the_newest_row(journal: InJournal) -> None:
+    await move_and_revise(journal)
+    await journal.source.open()
+    rows = await all_rows(journal.source)
+    found = [row for row in rows if row.content_hash == hash_of(ANT)]
+    told = [(row.is_candidate, row.quality, row.quality_before) for row in found]
+    assert told == [(True, 90.0, None), (False, 90.0, None), (True, 90.0, 80.0)]
+    assert {(row.repo, row.path, row.language, row.license) for row in found} == {
+        ("a/a", "new.py", "Cython", "MIT")
+    }
+    assert all(row.is_contaminated and row.is_live for row in found)
+    gone = [row for row in rows if row.content_hash == hash_of(BEE)]
+    assert [(row.is_candidate, row.is_live) for row in gone] == [(True, False), (False, False)]
+
+
+@on_elasticsearch
+async def test_a_document_is_a_row_under_its_newest_id(journal: InJournal) -> None:
+    await move_and_revise(journal)
+    await journal.source.open()
+    [row] = await all_rows(journal.source)
+    assert row.id == await journal.journal.last_id()
+    assert (row.repo, row.path, row.language, row.license) == ("a/a", "new.py", "Cython", "MIT")
+    assert (row.quality, row.quality_before, row.is_contaminated) == (90.0, None, True)
+
+
+@on_all
+async def test_losers_and_clusters(journal: InJournal) -> None:
+    await journal.ingest.complete("a/a", {"ant.py": ANT})
+    await journal.ingest.complete("b/b", {"bee.py": BEE, "cat.py": CAT})
+    ant, bee = hash_of(ANT), hash_of(BEE)
+    await journal.put_clusters(Cluster(ant, bee, bee, 1), Cluster(bee, bee, bee, 2))
+    await journal.source.open()
+    rows = {row.content_hash: row for row in await all_rows(journal.source)}
+    assert {one: (row.cluster, row.is_winner) for one, row in rows.items()} == {
+        ant: (bee, False), bee: (bee, True), hash_of(CAT): (None, True),
+    }  # fmt: skip
+    members = [Member(ant, "a/a"), Member(bee, "b/b")]
+    assert await journal.source.members([bee, hash_of(CAT)]) == {bee: members}
+
+
+@on_journals
+async def test_the_head_waits_for_near_duplicates(journal: InJournal) -> None:
+    await journal.add({"a/a": {"ant.py": ANT}})
+    await journal.ingest.complete("b/b", {"bee.py": BEE})
+    await journal.source.open()
+    assert await journal.source.head() == 1
+    await journal.put_clusters()
+    assert await journal.source.head() == 2
+
+
+@on_elasticsearch
+async def test_the_head_is_what_a_search_sees(journal: InJournal) -> None:
+    await journal.add({"a/a": {"ant.py": ANT}})
+    await journal.ingest.complete("b/b", {"bee.py": BEE})
+    await journal.source.open()
+    assert await journal.source.head() == 1
+    await journal.put_clusters()
+    assert await journal.source.head() == 2
+
+
+@on_elasticsearch
+async def test_an_index_that_is_gone(journal: InJournal) -> None:
+    assert isinstance(journal, InElasticsearch)
+    await journal.source.open()
+    assert await journal.source.head() == 0
+    with pytest.raises(Fatal, match="codelupe replay elasticsearch"):
+        await all_rows(journal.source, 0, 5)
+
+
+async def test_no_server_there() -> None:
+    source = ElasticsearchSource("http://127.0.0.1:1")
+    with pytest.raises(Exception, match="cannot be reached"):
+        await source.open()
+    await source.close()
