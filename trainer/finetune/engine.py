@@ -205,7 +205,7 @@ class Flow(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002 - Trainer calls it so
         course, stream = self.engine.course, self.engine.stream
         assert stream, "a step has read rows"
-        # The last row of an epoch is one process's: the others learn from it that there are no more.
+        # An epoch's last row is one process's: the others learn from it that there are no more.
         course.epoch_rows = distributed.largest(stream.epoch_rows or 0) or None
         course.step = state.global_step
         self.engine.restore_random = random_state()
