@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -93,14 +92,7 @@ class _Served:
 
 
 def _json(content: dict[str, Any], *, is_well: bool = True) -> web.Response:
-    text = json.dumps(_finite(content), allow_nan=False)
-    return web.Response(text=text, content_type="application/json", status=200 if is_well else 503)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no word for what is infinite or no number."""
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """What is infinite or no number is null."""
+    return web.Response(
+        body=orjson.dumps(content), content_type="application/json", status=200 if is_well else 503
+    )

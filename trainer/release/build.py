@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -92,8 +90,8 @@ def _written_whole(part: Path) -> Iterator[None]:
             raise
         way_out = "make room there" if code in NO_ROOM else "let this user write there"
         raise Fatal(
-            f"no version can be written to {part.parent} ({os.strerror(code)}): {way_out}, or set"
-            " models_dir to another folder, and start again: the trained round is published then"
+            f"no version can be written to {part.parent} ({os.strerror(code)}): {way_out} and start"
+            " again, and the round, which is trained, is published"
         ) from error
 
 
@@ -131,27 +129,23 @@ def _copy_weights(result: Path, part: Path, base: Base) -> None:
         config = json.loads((result / ADAPTER_CONFIG).read_bytes())
         write_json(part / ADAPTER_CONFIG, _adapter_config(config, base))
         return
-    for path in sorted(result.iterdir()):
-        if any(fnmatch(path.name, pattern) for pattern in MODEL_FILES):
-            shutil.copyfile(path, part / path.name)
+    for path in (path for pattern in MODEL_FILES for path in result.glob(pattern)):
+        shutil.copyfile(path, part / path.name)
     if not list(part.glob("model*.safetensors")):
-        raise FileNotFoundError(errno.ENOENT, "training left neither adapter nor model", result)
+        raise Fatal(
+            f"{result} has neither an adapter nor a model, though the round is trained: restore it,"
+            " or begin the round again with `codelupe-trainer once --anew`"
+        )
 
 
-def _adapter_config(config: Mapping[str, Any], base: Base) -> dict[str, Any]:
+def _adapter_config(config: dict[str, Any], base: Base) -> dict[str, Any]:
     """peft writes module names out of sets, in any order."""
-    ordered = {
-        name: sorted(value) if name in {"target_modules", "modules_to_save"} and _is_list(value)
-        else value
-        for name, value in config.items()
-    }  # fmt: skip
-    return ordered | {
+    for name in ("target_modules", "modules_to_save"):
+        if isinstance(config.get(name), list):  # a text is a regular expression
+            config[name] = sorted(config[name])
+    return config | {
         "base_model_name_or_path": base.model, "revision": base.revision, "inference_mode": True,
     }  # fmt: skip
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list)  # a text is a regular expression
 
 
 def _merge(part: Path, profile: Profile, base: Base, tokenizer: Any) -> None:
@@ -165,7 +159,7 @@ def _tell(
 ) -> None:
     """Everything about the version that is not weights; each file follows from the round alone."""
     write_json(part / INFO, _info(version, manifest, parent))
-    write_json(part / "training_report.json", _finite(_report(manifest, trained)))
+    write_json(part / "training_report.json", _report(manifest, trained))
     (part / "manifest.json").write_text(_rows(manifest), "utf-8")
     text = card.card(version, manifest, trained, is_adapter=(part / ADAPTER).exists())
     (part / "README.md").write_text(text, "utf-8", errors="backslashreplace")
@@ -193,10 +187,8 @@ def _installed(name: str) -> str | None:
 
 
 def _report(manifest: Manifest, trained: Trained) -> dict[str, Any]:
-    counts = {str(reason): count for reason, count in manifest.not_taken.items()}
-    history = [dict(point) for point in trained.history]
-    taught = {"history": history, "before": dict(trained.before), "after": dict(trained.after)}
-    return asdict(trained) | taught | {"not_taken": counts, "leaked": manifest.leaked}
+    counts = ((str(reason), count) for reason, count in manifest.not_taken.items())
+    return asdict(trained) | {"not_taken": dict(counts), "leaked": manifest.leaked}
 
 
 def _rows(manifest: Manifest) -> str:
@@ -209,16 +201,7 @@ def _rows(manifest: Manifest) -> str:
     rows = ",\n".join(
         json.dumps([row.id, row.content_hash.hex(), row.side, row.origin]) for row in manifest.taken
     )
-    return f'{json.dumps(head, sort_keys=True)[:-1]}, "rows": [\n{rows}\n]}}\n'
-
-
-def _finite(value: Any) -> Any:
-    """A gradient norm may be infinite where fp16 overflowed once; JSON has no word for it."""
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return f'{json.dumps(head)[:-1]}, "rows": [\n{rows}\n]}}\n'
 
 
 def _row(
@@ -237,10 +220,10 @@ def _row(
         digest=digest_of(place),
         is_active=is_active,
         created_at=manifest.created_at,
-        performance_metrics=_finite({
+        performance_metrics={
             "steps": trained.steps, "epochs": trained.epochs, "tokens": trained.tokens,
             "seconds": trained.seconds, "train_loss": trained.train_loss,
             "samples": sum(row.side is Side.TRAIN for row in manifest.taken),
-        }),
-        evaluation_results=_finite(results),
+        },
+        evaluation_results=results,
     )  # fmt: skip

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+JSON = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 HASHES = "hashes.json"
 THREADS = 4
 
@@ -36,7 +38,7 @@ def flaw(folder: Path, digest: str | None = None) -> str | None:
     try:
         if digest is not None and digest_of(folder) != digest:
             return f"{folder / HASHES} is not what was written"
-        hashes: dict[str, str] = json.loads((folder / HASHES).read_bytes())
+        hashes: dict[str, str] = orjson.loads((folder / HASHES).read_bytes())
         paths = [folder / name for name in hashes]
     except (OSError, ValueError, TypeError):
         return f"{folder / HASHES} is missing or damaged"
@@ -44,10 +46,10 @@ def flaw(folder: Path, digest: str | None = None) -> str | None:
         return next(filter(None, threads.map(_flaw_of_file, paths, hashes.values())), None)
 
 
-def write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:
-    """Equal contents make equal bytes; numbers that are none (NaN) are refused."""
-    text = json.dumps(content, indent=indent, sort_keys=True, allow_nan=False)
-    path.write_text(text + "\n", "utf-8")
+def write_json(path: Path, content: Any) -> None:
+    """Equal contents make equal bytes; what is infinite or no number (the norm of gradients that
+    overflowed in fp16) is null."""
+    path.write_bytes(orjson.dumps(content, option=JSON))
 
 
 def flush_folder(path: Path) -> None:

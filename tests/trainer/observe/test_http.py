@@ -35,7 +35,7 @@ async def get(state: State, path: str, **headers: str) -> tuple[int, str, str]:
 
 async def json_of(state: State, path: str) -> tuple[int, Any]:
     status, kind, text = await get(state, path)
-    assert kind == "application/json; charset=utf-8"
+    assert kind == "application/json"
     return status, json.loads(text)
 
 
