@@ -179,7 +179,7 @@ async def _trained(
         await _train_tokenizer(parts, manifest, scratch)
     job = Job(
         folder,
-        await _adapter(parts, active),
+        await _adapter(parts, active, manifest),
         scratch,
         _batches(parts),
         await _measure(parts, manifest, folder, scratch),
@@ -303,12 +303,14 @@ async def lineage(registry: Registry, profile: Profile) -> tuple[Path | None, Ve
     return Path(root.path), active
 
 
-async def _adapter(parts: Parts, active: Version | None) -> Path | None:
-    from trainer.release import active_adapter
+async def _adapter(parts: Parts, active: Version | None, manifest: Manifest) -> Path | None:
+    from trainer.release import active_adapter, check_base
 
     if active is None or parts.profile.training.start_from == "base":
         return None
-    return await asyncio.to_thread(active_adapter, parts.models_dir, active)
+    folder = await asyncio.to_thread(active_adapter, parts.models_dir, active)
+    check_base(parts.models_dir, active, manifest.base)
+    return folder
 
 
 def _tokenizer(profile: Profile, scratch: Path | None) -> Any:

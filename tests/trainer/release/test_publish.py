@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -237,3 +238,38 @@ def test_everything_is_on_the_disk_before_it_has_its_name(
     monkeypatch.setattr(Path, "rename", named)
     published(models_dir, left)
     assert flushed == [str(models_dir / "tiny"), str(models_dir), str(models_dir.parent)]
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (OSError(errno.EDQUOT, "quota"), "Disk quota exceeded.*make room there"),
+        (Exception("No space left on device (os error 28)"), "No space left.*make room there"),
+        (PermissionError(errno.EACCES, "denied"), "Permission denied.*let this user write"),
+        (OSError(errno.EROFS, "read-only"), "Read-only file system.*let this user write"),
+    ],
+    ids=["quota", "told by a library", "no right", "read-only"],
+)
+def test_a_folder_that_cannot_be_written(
+    models_dir: Path, left: Path, error: Exception, told: str
+) -> None:
+    with pytest.raises(Fatal, match=f"var/models/tiny .*{told}"):
+        published(models_dir, left, tokenizer=Failing(error))
+    assert files(models_dir) == {}
+
+
+def test_what_else_goes_wrong_is_not_explained_away(models_dir: Path, left: Path) -> None:
+    with pytest.raises(ValueError, match="unforeseen"):
+        published(models_dir, left, tokenizer=Failing(ValueError("unforeseen")))
+    assert list((models_dir / "tiny").iterdir()) == []
+
+
+class Failing(rounds.Tokenizer):
+    """Writes, and then cannot go on."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def save_pretrained(self, folder: Path) -> None:
+        super().save_pretrained(folder)
+        raise self.error
