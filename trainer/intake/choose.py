@@ -6,9 +6,9 @@ A window of a million rows stays in compact columns: a row takes some 300 bytes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,21 +29,6 @@ _COLUMNS: Final = np.dtype([
 Array = np.ndarray[Any, np.dtype[Any]]
 Positions = Array
 """Of rows in a window, int64."""
-Struck = Mapping[int, NotTaken]
-"""Position -> why it is not taken."""
-
-
-class Facts(Protocol):
-    """What a candidate and a taken row have in common."""
-
-    @property
-    def chars(self) -> int: ...
-    @property
-    def quality(self) -> float: ...
-    @property
-    def language(self) -> str | None: ...
-    @property
-    def license(self) -> str | None: ...
 
 
 class Filters:
@@ -60,7 +45,7 @@ class Filters:
         before = row.quality_before
         return row.is_candidate and (before is None or before < self._min_quality)
 
-    def refuse(self, row: Facts) -> NotTaken | None:
+    def refuse(self, row: Candidate | Taken) -> NotTaken | None:
         if row.quality < self._min_quality:
             return NotTaken.LOW_QUALITY
         if row.chars < self._data.min_chars:

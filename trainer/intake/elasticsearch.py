@@ -7,7 +7,8 @@ A document says how a content stands, not what happened to it. So each counts as
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,15 +62,11 @@ class ElasticsearchSource(Source):
         while not is_read:
             bounds = {"range": {"journal_id": {"gt": after_id, "lte": to_id}}}
             try:
-                async for page in elastic.pages(
-                    self._es, CODE, size=PAGE_ROWS, source=_FIELDS, query=bounds,
-                    sort=[{"journal_id": "asc"}],
-                ):  # fmt: skip
-                    yield list(map(_candidate, page))
-                    after_id, until = (
-                        page[-1]["_source"]["journal_id"],
-                        time.monotonic() + PATIENCE_S,
-                    )
+                async with aclosing(self._pages(_FIELDS, "journal_id", bounds)) as pages:
+                    async for page in pages:
+                        yield list(map(_candidate, page))
+                        after_id = page[-1]["_source"]["journal_id"]
+                        until = time.monotonic() + PATIENCE_S
                 is_read = True
             except Transient:
                 if time.monotonic() > until:
@@ -79,6 +76,12 @@ class ElasticsearchSource(Source):
                 raise Fatal(
                     f"Elasticsearch has no index {CODE}: `codelupe replay elasticsearch` makes it"
                 ) from error
+
+    def _pages(
+        self, fields: Sequence[str], order: str, query: Mapping[str, Any]
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
+        sort = [{order: "asc"}]
+        return elastic.pages(self._es, CODE, size=PAGE_ROWS, source=fields, query=query, sort=sort)
 
     async def texts(self, hashes: Sequence[bytes]) -> dict[bytes, str]:
         found = await self._get(hashes, "content", TEXTS_AT_ONCE)
@@ -100,10 +103,8 @@ class ElasticsearchSource(Source):
     async def _members(self, clusters: Sequence[str]) -> dict[str, list[Member]]:
         found: dict[str, list[Member]] = {}
         if clusters:
-            async for page in elastic.pages(
-                self._es, CODE, size=PAGE_ROWS, source=("cluster_id", "repo"),
-                query={"terms": {"cluster_id": clusters}}, sort=[{"add_id": "asc"}],
-            ):  # fmt: skip
+            query = {"terms": {"cluster_id": clusters}}
+            async for page in self._pages(("cluster_id", "repo"), "add_id", query):
                 for hit in page:
                     member = Member(bytes.fromhex(hit["_id"]), hit["_source"]["repo"])
                     found.setdefault(hit["_source"]["cluster_id"], []).append(member)

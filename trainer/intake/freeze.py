@@ -144,7 +144,8 @@ async def _read(
 async def _untrained(
     registry: Registry, profile: Profile, window: Window, rows: list[Candidate]
 ) -> list[Candidate]:
-    trained = await registry.trained(profile.name, [row.content_hash for row in rows])
+    hashes = [row.content_hash for row in rows]
+    trained = await registry.trained(profile.name, hashes) if hashes else set()
     window.not_taken[NotTaken.TRAINED_BEFORE] += len(trained)
     return [row for row in rows if row.content_hash not in trained]
 
