@@ -7,18 +7,12 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from trainer.profile import Profile
 
 FILE = "course.json"
 CHECKS = 5
 """A round is measured so many times at least, if it has as many steps."""
-
-
-class Batches(NamedTuple):
-    micro_batch: int
-    accumulation: int
 
 
 @dataclass

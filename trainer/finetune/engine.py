@@ -18,7 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from trainer import distributed
 from trainer.checkpoints import Sealing, is_sealed, path_of, size_bytes, telling_of_room
-from trainer.errors import Diverged
+from trainer.errors import Diverged, OutOfMemory
 from trainer.finetune.collate import Collator, Reader, Share, Stream, batches
 from trainer.finetune.course import Course, learning_rate
 from trainer.finetune.loss import causal_of
@@ -38,6 +38,14 @@ class Halted(Exception):
 
 class Over(Exception):
     """A training was gone on with that had ended before."""
+
+
+def refuse_among_others(error: torch.OutOfMemoryError) -> None:
+    """The other processes of a training wait for this one and cannot be told: all must end."""
+    if distributed.world_size() > 1:
+        raise OutOfMemory(
+            f"process {distributed.rank()} is out of memory: lower training.micro_batch"
+        ) from error
 
 
 class Engine(Trainer):  # type: ignore[misc]  # transformers is not typed
@@ -102,6 +110,7 @@ class Engine(Trainer):  # type: ignore[misc]  # transformers is not typed
         try:
             return super().training_step(model, inputs, num_items_in_batch)
         except torch.OutOfMemoryError as error:
+            refuse_among_others(error)
             raise Halted(is_of_memory=True) from error
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -164,6 +173,7 @@ class Engine(Trainer):  # type: ignore[misc]  # transformers is not typed
             try:
                 loss += self.model(**inputs, num_items_in_batch=1).loss.item()
             except torch.OutOfMemoryError as error:
+                refuse_among_others(error)
                 raise Halted(is_of_memory=True) from error
             tokens += (batch["labels"] != -100).sum().item()
         both = torch.tensor([loss, tokens], device=self.args.device)

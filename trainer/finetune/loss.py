@@ -70,31 +70,33 @@ def _own_forward(causal: Any, **inputs: Any) -> Any:
     return CausalLMOutput(loss=type(causal).forward(causal, **inputs, use_cache=False).loss)
 
 
+@torch.no_grad()
+def is_chunkable(model: Any, batch: Mapping[str, Any]) -> bool:
+    """Whether the chunked loss is the model's own: by its config, and by trying it on `batch`."""
+    causal = causal_of(model)
+    if needs_own_loss(causal.config):
+        return False
+    causal.eval()
+    own = _own_forward(causal, **batch, num_items_in_batch=1).loss.item()
+    chunked = _chunked_forward(causal, **batch, num_items_in_batch=1).loss.item()
+    is_exact = causal.dtype == torch.float32 and not torch.is_autocast_enabled(causal.device.type)
+    if math.isclose(own, chunked, rel_tol=1e-4 if is_exact else 2e-2):
+        return True
+    log.warning("%s is trained with its own loss, which needs more memory", type(causal).__name__)
+    return False
+
+
 @contextmanager
-def losses_of(model: Any, batch: Mapping[str, Any]) -> Iterator[None]:
+def losses_of(model: Any, *, is_chunked: bool) -> Iterator[None]:
     """While it lasts, the model's `forward` takes a batch and `num_items_in_batch`, the supervised
-    tokens of the whole accumulated batch, and gives the loss alone: chunked, or the model's own
-    where it needs that or where, tried on `batch`, the chunked one is another.
+    tokens of the whole accumulated batch, and gives the loss alone: chunked, or the model's own.
 
     It is the innermost `forward` that changes, so that adapters, DDP and FSDP stay around it.
     """
     causal = causal_of(model)
-    is_chunked = not needs_own_loss(causal.config) and _agrees(causal, batch)
     causal.forward = MethodType(_chunked_forward if is_chunked else _own_forward, causal)
     causal.accepts_loss_kwargs = True
     try:
         yield
     finally:
         del causal.forward, causal.accepts_loss_kwargs
-
-
-@torch.no_grad()
-def _agrees(causal: Any, batch: Mapping[str, Any]) -> bool:
-    causal.eval()
-    own = _own_forward(causal, **batch, num_items_in_batch=1).loss.item()
-    chunked = _chunked_forward(causal, **batch, num_items_in_batch=1).loss.item()
-    tolerance = 1e-4 if causal.dtype == torch.float32 else 2e-2
-    if math.isclose(own, chunked, rel_tol=tolerance):
-        return True
-    log.warning("%s is trained with its own loss, which needs more memory", type(causal).__name__)
-    return False

@@ -14,17 +14,18 @@ import torch
 from transformers import TrainingArguments
 from transformers.utils import is_liger_kernel_available
 
-from codelupe_daemon.errors import Fatal, Rejected
+from codelupe_daemon.errors import Fatal, Rejected, Transient
 from trainer import distributed
 from trainer.checkpoints import newest, path_of
 from trainer.devices import Device
 from trainer.errors import OutOfMemory
 from trainer.finetune.collate import Collator, Reader
-from trainer.finetune.course import Batches, Course, plan_course, read
-from trainer.finetune.engine import Engine, Halted, Over
-from trainer.finetune.loss import losses_of
+from trainer.finetune.course import Course, plan_course, read
+from trainer.finetune.engine import Engine, Halted, Over, refuse_among_others
+from trainer.finetune.loss import is_chunkable, losses_of
 from trainer.finetune.proof import prove, trial_batch
-from trainer.models.load import Loaded
+from trainer.memory import Batches
+from trainer.models.load import DTYPES, Loaded
 from trainer.profile import Profile
 from trainer.types import Progress, Stopped, Trained
 
@@ -54,7 +55,8 @@ def finetune(
     in one process or in each of several. The model holds the best weights when it returns.
 
     Raises `Rejected` where there are no rows, `Fatal` where documents of a row would see each
-    other, `Diverged`, and `OutOfMemory` where also half the micro-batch is too much.
+    other, `Diverged`, what reading rows raises, and `OutOfMemory` where also half the micro-batch
+    is too much.
     """
     if not rows.estimated_rows():
         raise Rejected("nothing of this round can be trained on")
@@ -63,9 +65,11 @@ def finetune(
     collator = Collator(
         loaded.tokenizer.pad_token_id or 0, profile.model.max_length, is_flat=is_flat
     )
-    trial = trial_batch(loaded.model, collator)
-    prove(loaded.model, trial)
-    with losses_of(loaded.model, trial):
+    with torch.autocast(device.kind, DTYPES[device.precision], device.precision != "fp32"):
+        trial = trial_batch(loaded.model, collator)
+        prove(loaded.model, trial)
+        is_chunked = is_chunkable(loaded.model, trial)
+    with losses_of(loaded.model, is_chunked=is_chunked):
         for batches in (plan, _halved(plan)):
             arguments = _arguments(profile, device, folder, batches)
             course, checkpoint = _course(profile, rows, folder, batches)
@@ -92,13 +96,14 @@ def _run(engine: Engine, checkpoint: Path | None, folder: Path) -> Trained | Sto
             engine.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except Over:
             log.info("this training had ended: only its result is missing")
-        except Halted:
+        except (Halted, Transient):
             engine.save_now()
             raise
         return _finish(engine, folder)
     except Halted as halted:
         return None if halted.is_of_memory else Stopped(engine.course.step)
-    except torch.OutOfMemoryError:  # in the optimizer: the step is half done
+    except torch.OutOfMemoryError as error:  # in the optimizer: the step is half done
+        refuse_among_others(error)
         return None
     finally:
         engine.accelerator.unwrap_model(engine.model_wrapped, keep_fp32_wrapper=False)

@@ -194,6 +194,8 @@ def _adapted(
     config = adapted.peft_config["default"]
     config.target_modules = sorted(config.target_modules)
     config.fan_in_fan_out = architecture.is_transposed  # as the full-precision base has them
+    # PEFT writes a model card with each checkpoint; a version's own is written at its release.
+    adapted.create_or_update_model_card = _nothing
     # It would ask the hub whether the vocabulary was changed; no embedding is ever adapted here.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
     return adapted
@@ -214,6 +216,9 @@ def _cast_adapter(model: Any, dtype: torch.dtype) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(dtype)
+
+
+def _nothing(_: object) -> None: ...
 
 
 def _quiet() -> None:

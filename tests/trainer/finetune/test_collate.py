@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import islice
 
 import pytest
@@ -13,7 +14,6 @@ from tests.trainer import tiny
 from tests.trainer.finetune.rows import Rows, packed, row, texts
 from trainer.finetune.collate import Collator, Share, Stream, Tally
 from trainer.finetune.loss import losses_of
-from trainer.finetune.proof import trial_batch
 
 ROWS = packed(5)
 
@@ -21,8 +21,8 @@ ROWS = packed(5)
 def loss_sum(model_type: str, batches: list[dict[str, Tensor | int]]) -> float:
     torch.manual_seed(1)
     model = AutoModelForCausalLM.from_config(tiny.tiny(model_type))
-    with losses_of(model, trial_batch(model, Collator(0, 64, is_flat=False))), torch.no_grad():
-        return sum(model(**batch, num_items_in_batch=1).loss.item() for batch in batches)
+    with losses_of(model, is_chunked=True), torch.no_grad():
+        return math.fsum(model(**batch, num_items_in_batch=1).loss.item() for batch in batches)
 
 
 @pytest.mark.parametrize("model_type", tiny.MODEL_TYPES)

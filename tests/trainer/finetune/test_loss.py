@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from tests.trainer import tiny
 from tests.trainer.finetune.rows import packed
 from trainer.finetune.collate import Collator
-from trainer.finetune.loss import cross_entropy_sum, hidden_states, losses_of
+from trainer.finetune.loss import cross_entropy_sum, hidden_states, is_chunkable, losses_of
 from trainer.finetune.proof import trial_batch
 
 BATCH = Collator(0, 64, is_flat=False)(packed(3))
@@ -25,6 +26,11 @@ def made(model_type: str, **changes: Any) -> Any:
 
 def own_loss(model: Any) -> Any:
     return model(**BATCH, use_cache=False).loss
+
+
+def chosen_loss(model: Any) -> AbstractContextManager[None]:
+    trial = trial_batch(model, Collator(0, 64, is_flat=False))
+    return losses_of(model, is_chunked=is_chunkable(model, trial))
 
 
 def supervised() -> int:
@@ -43,7 +49,7 @@ def test_the_chunked_loss_is_the_models_own(model_type: str, logits_max: int) ->
     hidden, head = hidden_states(model, inputs), model.get_output_embeddings()
     total = cross_entropy_sum(hidden, head, BATCH["labels"], logits_max)  # type: ignore[arg-type]  # rows
     loss = total / supervised()
-    loss.backward()
+    torch.autograd.backward(loss)
     assert loss.item() == pytest.approx(own.item(), abs=1e-6)
     for name, parameter in model.named_parameters():
         assert torch.allclose(parameter.grad, expected[name], atol=1e-7), name
@@ -58,7 +64,7 @@ def test_a_model_that_changes_its_logits_is_trained_with_its_own_loss(
 ) -> None:
     model = made(model_type, **changes)
     expected = own_loss(model).item()
-    with losses_of(model, trial_batch(model, Collator(0, 64, is_flat=False))):
+    with chosen_loss(model):
         loss = model(**BATCH, num_items_in_batch=supervised()).loss
     assert loss.item() == pytest.approx(expected, abs=1e-6)
 
@@ -81,7 +87,7 @@ def test_a_loss_that_is_not_known_to_be_another_is_noticed(
     with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.WARNING):
         patch.setattr(type(model), "forward", doubled)
         expected = own_loss(model).item()
-        with losses_of(model, trial_batch(model, Collator(0, 64, is_flat=False))):
+        with chosen_loss(model):
             loss = model(**BATCH, num_items_in_batch=supervised()).loss
     assert loss.item() == pytest.approx(expected, abs=1e-6)
     assert "Qwen2ForCausalLM is trained with its own loss" in caplog.text
@@ -90,7 +96,7 @@ def test_a_loss_that_is_not_known_to_be_another_is_noticed(
 def test_a_batch_in_which_nothing_is_learned_has_no_loss_and_no_gradient() -> None:
     model = made("qwen2")
     batch = {**BATCH, "labels": torch.full_like(BATCH["labels"], -100)}  # type: ignore[arg-type]  # rows
-    with losses_of(model, trial_batch(model, Collator(0, 64, is_flat=False))):
+    with chosen_loss(model):
         loss = model(**batch, num_items_in_batch=1).loss
     loss.backward()
     assert loss.item() == 0
@@ -99,6 +105,6 @@ def test_a_batch_in_which_nothing_is_learned_has_no_loss_and_no_gradient() -> No
 
 def test_the_model_is_itself_again_afterwards() -> None:
     model = made("qwen2")
-    with losses_of(model, trial_batch(model, Collator(0, 64, is_flat=False))):
+    with chosen_loss(model):
         assert "logits" not in model(**BATCH, num_items_in_batch=1)
     assert model(**BATCH).logits.shape == (3, 64, tiny.VOCAB_SIZE)

@@ -11,7 +11,7 @@ from tests.trainer import tiny
 from tests.trainer.finetune.rows import Rows, packed
 from trainer.devices import Device
 from trainer.finetune import finetune
-from trainer.finetune.course import Batches
+from trainer.memory import Batches
 from trainer.models.load import Loaded, load
 from trainer.profile import Profile
 from trainer.types import Progress, Stopped, Trained
