@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -11,10 +12,15 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from codelupe_daemon.config import Settings
+from codelupe_daemon.errors import Fatal
 from codelupe_daemon.journal.sql import script
 from tests.cli.conftest import UNIQUE, build
 from tests.drills.process import done, run
 from tests.servers.postgres import binaries, database_of, query
+from tests.trainer.registry.build import rounds, row
+from trainer.registry.opening import registry
+from trainer.types import SessionStatus
 
 PASSWORD = "made-up"
 GROUPS = ("codelupe_writer", "codelupe_reader", "codelupe_trainer")
@@ -29,8 +35,9 @@ def users(postgres_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
         statements = statements.replace(group, group + tag)
     done(run("migrate", "--json", "--store", postgres_url))
     try:
-        for _ in range(2):  # it may be run again
-            psql(postgres_url, tmp_path, statements)
+        psql(postgres_url, tmp_path, statements)
+        trained(postgres_url)
+        psql(postgres_url, tmp_path, statements)  # it is run again where tables were made
         yield {"owner": postgres_url} | {
             group: member(postgres_url, f"a_{group}{tag}", group + tag) for group in GROUPS
         }
@@ -53,6 +60,18 @@ def psql(url: str, folder: Path, statements: str) -> None:
         url,
     ]
     subprocess.run(command, check=True, capture_output=True)
+
+
+def trained(url: str) -> None:
+    """The trainer's tables, with a version in them."""
+
+    async def work() -> None:
+        async with registry(Settings(store=url)) as opened:
+            done = await rounds(opened)
+            await done.end(row(1, UNIQUE.decode()), status=SessionStatus.COMPLETED, made="v1")
+            await opened.release(done.holder)
+
+    asyncio.run(work())
 
 
 def member(url: str, user: str, group: str) -> str:
@@ -83,7 +102,9 @@ def test_a_writer_runs_whatever_a_daemon_does(
     done(run("dead-letters", "--json"))
     output = home / "texts.jsonl"
     done(run("export", "--min-quality", "0", "--output", output, "--json"))
-    assert done(run("status", "--json"))["repositories"]["done"] == 3
+    status = done(run("status", "--json"))
+    assert status["repositories"]["done"] == 3
+    assert status["consumers"]["trainer@demo"]["watermark"] == 100
     assert done(run("verify", "--json"))["ok"]
 
 
@@ -110,6 +131,17 @@ def test_a_reader_looks_at_everything_and_changes_nothing(
         assert "which rights each role needs" in ended.errors
 
 
+async def test_a_trainer_remembers_and_changes_nothing_else(users: dict[str, str]) -> None:
+    async with registry(Settings(store=users["codelupe_trainer"])) as opened:
+        trained = await rounds(opened)
+        await trained.end(row(2, "b"), status=SessionStatus.COMPLETED, made="v2", parent="v1")
+        await opened.activate("demo", "v1")
+    async with registry(Settings(store=users["codelupe_reader"])) as opened:
+        assert [one.version for one in await opened.versions() if one.is_active] == ["v1"]
+        with pytest.raises(Fatal, match="which rights each role needs"):
+            await opened.activate("demo", "v2")
+
+
 @pytest.mark.parametrize(
     ("group", "statement"),
     [
@@ -119,6 +151,10 @@ def test_a_reader_looks_at_everything_and_changes_nothing(
         ("codelupe_writer", "create table mine (id integer)"),
         ("codelupe_writer", "update codelupe_schema set version = 99"),
         ("codelupe_reader", "insert into takedowns (why, created_at) values ('', 0)"),
+        ("codelupe_writer", "update model_versions set is_active = false"),
+        ("codelupe_trainer", "delete from training_sessions"),
+        ("codelupe_trainer", "insert into training_schema (version) values (99)"),
+        ("codelupe_trainer", "insert into watermarks (consumer) values ('trainer')"),
         ("codelupe_reader", "select * from results"),
         ("codelupe_reader", "create temporary table mine (id integer)"),
     ],

@@ -265,6 +265,10 @@ def forgotten(out: Console, result: Mapping[str, Any]) -> None:
         out.print(Text(f"no file of {result['target']} was kept: from now on none will be"))
     for path in result["exports"]:
         out.print(Text(f"still in the export {path}", style="yellow"))
+    for version in result["versions"]:
+        active = ", which is active" if version["is_active"] else ""
+        named = f"{version['profile']}/{version['version']}{active} ({version['path']})"
+        out.print(Text(f"the model was trained on it: {named}", style="yellow"))
     for command in result["next"]:
         out.print(Text(f"run: {command}"))
 

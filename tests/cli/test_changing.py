@@ -94,7 +94,8 @@ def test_export_follows_what_happens_to_the_store(own: Home) -> None:
     answer = done(run("forget", target, "--json", "--store", own.store))
     assert answer == {
         "target": rf"{own.path}/one/new\x0aline.py", "files": 1, "removed": 1, "moved": 0,
-        "exports": [str(output)], "next": [f"codelupe export --update --output '{output}'"],
+        "exports": [str(output)], "versions": [],
+        "next": [f"codelupe export --update --output '{output}'"],
     }  # fmt: skip
     (own.path / "two" / "more.py").write_bytes(UNIQUE * 2)
     done(ingest(own.store, [own.path / "one", own.path / "two"]))

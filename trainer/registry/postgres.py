@@ -62,7 +62,7 @@ class PostgresRegistry(TableRegistry):
 
 async def _version(cx: Connection) -> int:
     """Of the schema; 0 where there is none yet."""
-    if not await cx.fetchval("select to_regclass('training_schema') is not null"):
+    if not await cx.fetchval(SQL["has_schema"]):
         return 0
     version: int = await cx.fetchval("select coalesce(max(version), 0) from training_schema")
     return version

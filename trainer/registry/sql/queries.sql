@@ -96,6 +96,9 @@ select id, training_session_id, profile, version, path, base_model, parent, dige
 from model_versions where cast($1 as text) is null or profile = $1
 order by inserted_at desc, id desc;
 
+-- name: version_named
+select id from model_versions where profile = $1 and version = $2;
+
 -- name: deactivate
 update model_versions set is_active = false where profile = $1 and is_active;
 

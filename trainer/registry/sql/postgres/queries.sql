@@ -5,6 +5,12 @@
 set local idle_in_transaction_session_timeout = '60s';
 set local lock_timeout = '30s';
 
+-- name: has_schema
+-- Not `to_regclass`: whoever has waited for the lock might be told what held before.
+select exists (
+    select from pg_class
+    where relname = 'training_schema' and relnamespace = current_schema()::regnamespace);
+
 -- name: hold
 select 1 from training_leases where profile = $1 and owner = $2 and epoch = $3 for update;
 

@@ -12,7 +12,7 @@ where l.owner is null or l.until <= training_now() or l.owner in (select value f
 returning epoch;
 
 -- name: alone
-select 1;  -- the writers' lock is held
+select 1 from training_leases where profile = $1;
 
 -- name: trained
 select distinct e.content_hash
