@@ -6,26 +6,59 @@ import logging
 import math
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from codelupe_daemon.errors import Fatal, Rejected
+from codelupe_daemon.errors import Fatal, Rejected, Transient
 from tests.trainer import tiny
-from tests.trainer.finetune.rows import Rows, packed
-from tests.trainer.finetune.train import DEVICE, SETS, loaded, tiny_profile, train, trained
+from tests.trainer.finetune.rows import Row, Rows, packed
+from tests.trainer.finetune.train import DEVICE, SETS, loaded, train, trained
 from trainer.errors import Diverged, OutOfMemory
 from trainer.finetune import finetune
 from trainer.memory import Batches
 from trainer.models.load import Loaded, load
 from trainer.types import Progress, Stopped, Trained
 
-TEN_STEPS = {"base_learning_rate": 3e-2, "effective_batch": 4}
+FAST = {"base_learning_rate": 3e-2}
 ROWS = Rows(packed(40))
+"""Ten steps; where no rows are named, there are three."""
+DROPOUT = {"rank": 4, "alpha": 8, "dropout": 0.3}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of one layer."""
+    return tiny.save_model(tmp_path_factory.mktemp("base"), num_hidden_layers=1)
+
+
+class Run(NamedTuple):
+    result: Trained
+    told: list[Progress]
+    folder: Path
+
+
+def run(folder: Path, base: Path, rows: Rows, **sections: dict[str, Any]) -> Run:
+    """An undisturbed training."""
+    told: list[Progress] = []
+    profile = tiny.profile(base, training=FAST, **sections)
+    return Run(trained(profile, folder, rows=rows, told=told.append), told, folder)
+
+
+@pytest.fixture(scope="module")
+def ten_steps(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(tmp_path_factory.mktemp("ten"), base, ROWS)
+
+
+@pytest.fixture(scope="module")
+def with_dropout(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Three steps that depend on the random state."""
+    return run(tmp_path_factory.mktemp("dropout"), base, Rows(packed(12)), lora=DROPOUT)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -54,10 +87,8 @@ def in_training(model: Loaded, call: int, happens: Callable[[Any], Any]) -> None
     layer(model).register_forward_hook(hook)
 
 
-def test_it_is_measured_saved_and_told_at_each_step(tmp_path: Path) -> None:
-    told: list[Progress] = []
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
-    result = trained(profile, tmp_path / "run", rows=ROWS, told=told.append)
+def test_it_is_measured_and_told_at_each_step(ten_steps: Run) -> None:
+    result, told, _ = ten_steps
     assert [(at.step, at.steps) for at in told] == [(step, 10) for step in range(1, 11)]
     assert [at.epoch for at in told] == pytest.approx([step / 10 for step in range(1, 11)])
     assert [at.tokens for at in told] == sorted(at.tokens for at in told)
@@ -82,18 +113,20 @@ def supervised(rows: Rows) -> int:
     return counted
 
 
-def test_the_share_of_the_speed_of_light_is_told_where_it_is_known(tmp_path: Path) -> None:
+def test_the_share_of_the_speed_of_light_is_told_where_it_is_known(
+    base: Path, tmp_path: Path
+) -> None:
     told: list[Progress] = []
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
+    profile = tiny.profile(base, training=FAST)
     device = DEVICE._replace(peak_flops=1e12)
     trained(profile, tmp_path / "run", model=loaded(profile, device=device), told=told.append)
     assert all(at.speed_of_light and 0 < at.speed_of_light < 1 for at in told)
 
 
-def test_it_stops_early_and_the_best_is_kept_beside_the_last(tmp_path: Path) -> None:
+def test_it_stops_early_and_the_best_is_kept_beside_the_last(base: Path, tmp_path: Path) -> None:
     wild = {"base_learning_rate": 0.5, "lr_schedule": "constant", "epochs": 4.0}
     evaluation = {"early_stopping_patience": 2, "every_steps_max": 2}
-    profile = tiny_profile(tmp_path / "base", training=wild, evaluation=evaluation)
+    profile = tiny.profile(base, training=wild, evaluation=evaluation)
     model = loaded(profile)
     result = trained(profile, tmp_path / "run", model=model, rows=ROWS)
     assert result.is_early_stopped
@@ -106,8 +139,10 @@ def test_it_stops_early_and_the_best_is_kept_beside_the_last(tmp_path: Path) -> 
         assert torch.equal(model.model.state_dict()[own], value)
 
 
-def test_without_validation_files_it_is_judged_by_the_training_loss(tmp_path: Path) -> None:
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
+def test_without_validation_files_it_is_judged_by_the_training_loss(
+    base: Path, tmp_path: Path
+) -> None:
+    profile = tiny.profile(base, training=FAST)
     result = trained(profile, tmp_path / "run", rows=ROWS, sets={"holdout": SETS["holdout"]})
     assert result.before.keys() == result.after.keys() == {"holdout"}
     by_step = {int(at["step"]): at for at in result.history if "loss" in at}
@@ -116,20 +151,21 @@ def test_without_validation_files_it_is_judged_by_the_training_loss(tmp_path: Pa
     assert judged[result.best_step] == min(judged.values())
 
 
-def test_sets_without_rows_are_left_out(tmp_path: Path) -> None:
-    profile = tiny_profile(tmp_path / "base")
+def test_sets_without_rows_are_left_out(base: Path, tmp_path: Path) -> None:
+    profile = tiny.profile(base)
     sets = {"validation": Rows([]), "holdout": SETS["holdout"], "recent": Rows([])}
     assert trained(profile, tmp_path / "run", sets=sets).after.keys() == {"holdout"}
 
 
 @pytest.mark.parametrize("plan", [Batches(4, 1), Batches(1, 4)], ids=["4x1", "1x4"])
-def test_accumulation_changes_nothing(plan: Batches, tmp_path: Path) -> None:
+def test_accumulation_changes_nothing(
+    plan: Batches, base: Path, ten_steps: Run, tmp_path: Path
+) -> None:
     """Supervised tokens are counted over the whole step: each weighs the same."""
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
-    expected = trained(profile, tmp_path / "expected", rows=ROWS)
+    profile = tiny.profile(base, training=FAST)
     result = trained(profile, tmp_path / "run", rows=ROWS, plan=plan)
-    assert losses_of(result) == pytest.approx(losses_of(expected), abs=1e-4)
-    assert result.tokens == expected.tokens
+    assert losses_of(result) == pytest.approx(losses_of(ten_steps.result), abs=1e-4)
+    assert result.tokens == ten_steps.result.tokens
 
 
 def losses_of(result: Trained) -> list[float]:
@@ -137,52 +173,43 @@ def losses_of(result: Trained) -> list[float]:
 
 
 @pytest.mark.parametrize("mode", ["full", "selective"])
-def test_recomputed_activations_change_nothing(mode: str, tmp_path: Path) -> None:
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
-    expected = trained(profile, tmp_path / "expected")
-    again = tiny_profile(tmp_path / "base", training=TEN_STEPS | {"gradient_checkpointing": mode})
-    assert losses_of(trained(again, tmp_path / "run")) == losses_of(expected)
+def test_recomputed_activations_change_nothing(
+    mode: str, base: Path, ten_steps: Run, tmp_path: Path
+) -> None:
+    profile = tiny.profile(base, training=FAST | {"gradient_checkpointing": mode})
+    result = trained(profile, tmp_path / "run", rows=ROWS)
+    assert losses_of(result) == losses_of(ten_steps.result)
 
 
 # -- how long --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("estimate", [20, 40, 80])
+@pytest.mark.parametrize("estimate", [4, 24])
 def test_every_row_is_trained_on_whatever_their_number_was_thought_to_be(
-    estimate: int, tmp_path: Path
+    estimate: int, base: Path, tmp_path: Path
 ) -> None:
     told: list[Progress] = []
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
-    rows = Rows(packed(40), estimate)
+    profile = tiny.profile(base, training=FAST)
+    rows = Rows(packed(12), estimate)
     result = trained(profile, tmp_path / "run", rows=rows, told=told.append)
-    assert (result.steps, result.tokens, result.epochs) == (10, supervised(rows), 1.0)
+    assert (result.steps, result.tokens, result.epochs) == (3, supervised(rows), 1.0)
     assert told[0].steps == estimate // 4
     assert all(at.learning_rate > 0 for at in told)
 
 
-def test_the_last_step_is_filled_up_with_rows_of_the_next_epoch(tmp_path: Path) -> None:
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
+def test_the_last_step_is_filled_up_with_rows_of_the_next_epoch(base: Path, tmp_path: Path) -> None:
+    profile = tiny.profile(base, training=FAST)
     result = trained(profile, tmp_path / "run", rows=Rows(packed(10)))
     assert (result.steps, result.epochs) == (3, 1.2)
 
 
-def test_a_target_of_tokens_decides_the_epochs_within_bounds(tmp_path: Path) -> None:
-    training = TEN_STEPS | {"epochs": None, "target_tokens": 12 * 64 * 2}
-    profile = tiny_profile(tmp_path / "base", training=training)
-    assert trained(profile, tmp_path / "two").epochs == 2
-    profile = tiny_profile(tmp_path / "base", training=training | {"max_epochs": 1.0})
-    assert trained(profile, tmp_path / "most").epochs == 1
-    profile = tiny_profile(tmp_path / "base", training=training | {"min_epochs": 3.0})
-    assert trained(profile, tmp_path / "least").epochs == 3
-
-
-def test_a_part_of_an_epoch_ends_by_the_estimate(tmp_path: Path) -> None:
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS | {"epochs": 0.5})
+def test_a_part_of_an_epoch_ends_by_the_estimate(base: Path, tmp_path: Path) -> None:
+    profile = tiny.profile(base, training=FAST | {"epochs": 0.5})
     assert trained(profile, tmp_path / "run", rows=ROWS).steps == 5
 
 
-def test_nothing_to_train_on_is_told(tmp_path: Path) -> None:
-    profile = tiny_profile(tmp_path / "base")
+def test_nothing_to_train_on_is_told(base: Path, tmp_path: Path) -> None:
+    profile = tiny.profile(base)
     with pytest.raises(Rejected, match="nothing of this round"):
         train(profile, tmp_path / "run", rows=Rows([]))
 
@@ -192,9 +219,9 @@ def test_nothing_to_train_on_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_ends_it_and_the_last_good_checkpoint_stays(
-    value: float, tmp_path: Path
+    value: float, base: Path, tmp_path: Path
 ) -> None:
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
+    profile = tiny.profile(base, training=FAST)
     model = loaded(profile)
     in_training(model, 2 * 3 + 1, lambda output: output * value)
     with pytest.raises(Diverged, match="at step 4") as raised:
@@ -211,22 +238,22 @@ def runs_out(_: Any) -> None:
 
 
 def test_out_of_memory_halves_the_micro_batch_once_and_loses_no_step(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    base: Path, ten_steps: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
-    expected = trained(profile, tmp_path / "expected", rows=ROWS)
+    profile = tiny.profile(base, training=FAST)
     model, told = loaded(profile), list[Progress]()
     in_training(model, 2 * 4 + 2, runs_out)
     with caplog.at_level(logging.WARNING):
         result = trained(profile, tmp_path / "run", model=model, rows=ROWS, told=told.append)
     assert "out of memory with a micro-batch of 2" in caplog.text
     assert [at.step for at in told] == list(range(1, 11))
-    assert losses_of(result) == pytest.approx(losses_of(expected), abs=1e-4)
+    assert losses_of(result) == pytest.approx(losses_of(ten_steps.result), abs=1e-4)
 
 
-def test_out_of_memory_in_a_measurement_is_gone_on_with(tmp_path: Path) -> None:
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
-    expected = trained(profile, tmp_path / "expected", rows=ROWS)
+def test_out_of_memory_in_a_measurement_is_gone_on_with(
+    base: Path, ten_steps: Run, tmp_path: Path
+) -> None:
+    profile = tiny.profile(base, training=FAST)
     model = loaded(profile)
     measured = 0
 
@@ -240,12 +267,12 @@ def test_out_of_memory_in_a_measurement_is_gone_on_with(tmp_path: Path) -> None:
     layer(model).register_forward_hook(hook)
     result = trained(profile, tmp_path / "run", model=model, rows=ROWS)
     assert measured > 6
-    assert losses_of(result) == pytest.approx(losses_of(expected), abs=1e-4)
-    assert result.after == pytest.approx(expected.after, abs=1e-4)
+    assert losses_of(result) == pytest.approx(losses_of(ten_steps.result), abs=1e-4)
+    assert result.after == pytest.approx(ten_steps.result.after, abs=1e-4)
 
 
-def test_out_of_memory_twice_is_told_with_what_to_do(tmp_path: Path) -> None:
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
+def test_out_of_memory_twice_is_told_with_what_to_do(base: Path, tmp_path: Path) -> None:
+    profile = tiny.profile(base, training=FAST)
     model = loaded(profile)
     layer(model).register_forward_hook(
         lambda module, _inputs, _output: runs_out(None) if module.training else None
@@ -269,39 +296,58 @@ class Asked(threading.Event):
         return self.after is not None and len(self.by) > self.after
 
 
-def test_a_stop_is_seen_at_every_micro_batch_of_training_and_measuring(tmp_path: Path) -> None:
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
+def test_a_stop_is_seen_at_every_micro_batch_of_training_and_measuring(
+    base: Path, tmp_path: Path
+) -> None:
+    profile = tiny.profile(base, training=FAST)
     asked = Asked(None)
     trained(profile, tmp_path / "run", stop=asked)
     before, step, measure = ["_mean_loss"] * 4, ["training_step"] * 2, ["_mean_loss"] * 2
     assert asked.by == before + 3 * (step + measure) + measure
 
 
-@pytest.mark.parametrize("after", [0, 2, 4, 5, 6, 7, 9, 12, 17])
-def test_a_stopped_training_goes_on_as_if_it_had_not_been(after: int, tmp_path: Path) -> None:
-    lora = {"rank": 4, "alpha": 8, "dropout": 0.3}
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS, lora=lora)
-    expected = trained(profile, tmp_path / "expected")
-    stopped = train(profile, tmp_path / "run", stop=Asked(after))
-    assert stopped == Stopped(0 if after < 6 else min((after - 4) // 4 + ((after - 4) % 4 > 1), 3))
-    result = trained(profile, tmp_path / "run")
+@pytest.mark.parametrize(
+    "after, step",
+    [(2, 0), (5, 0), (7, 1), (9, 1), (17, 3)],
+    ids=["measured before", "first step", "evaluated", "second step", "measured after"],
+)
+def test_a_stopped_training_goes_on_as_if_it_had_not_been(
+    after: int, step: int, base: Path, with_dropout: Run, tmp_path: Path
+) -> None:
+    profile = tiny.profile(base, training=FAST, lora=DROPOUT)
+    assert train(profile, tmp_path, stop=Asked(after)) == Stopped(step)
+    result, expected = trained(profile, tmp_path), with_dropout.result
     assert losses_of(result) == losses_of(expected)
     assert (result.before, result.after) == (expected.before, expected.after)
-    assert are_equal(tmp_path / "run" / "best", tmp_path / "expected" / "best")
-    assert are_equal(tmp_path / "run" / "final", tmp_path / "expected" / "final")
+    assert are_equal(tmp_path / "best", with_dropout.folder / "best")
+    assert are_equal(tmp_path / "final", with_dropout.folder / "final")
 
 
-def test_an_ended_training_only_lays_its_result_down_again(tmp_path: Path) -> None:
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
+def test_rows_that_do_not_come_leave_a_checkpoint(
+    base: Path, with_dropout: Run, tmp_path: Path
+) -> None:
+    class Late(Rows):
+        def rows(self, seed: int, epoch: int, *, skip: int = 0) -> Iterator[Row]:
+            yield from islice(super().rows(seed, epoch, skip=skip), 6)
+            raise Transient("no rows came")
+
+    profile = tiny.profile(base, training=FAST, lora=DROPOUT)
+    with pytest.raises(Transient, match="no rows came"):
+        train(profile, tmp_path, rows=Late(packed(12)))
+    assert (tmp_path / "checkpoints" / "checkpoint-1").is_dir()
+    assert losses_of(trained(profile, tmp_path)) == losses_of(with_dropout.result)
+
+
+def test_an_ended_training_only_lays_its_result_down_again(base: Path, tmp_path: Path) -> None:
+    profile = tiny.profile(base, training=FAST)
+    first = trained(profile, tmp_path)
     told: list[Progress] = []
-    first = trained(profile, tmp_path / "run", told=told.append)
-    told.clear()
-    assert trained(profile, tmp_path / "run", told=told.append) == first
+    assert trained(profile, tmp_path, told=told.append) == first
     assert told == []
 
 
-def test_another_batch_is_refused_in_the_middle_of_a_round(tmp_path: Path) -> None:
-    profile = tiny_profile(tmp_path / "base", training=TEN_STEPS)
+def test_another_batch_is_refused_in_the_middle_of_a_round(base: Path, tmp_path: Path) -> None:
+    profile = tiny.profile(base, training=FAST)
     train(profile, tmp_path / "run", stop=Asked(8))
     with pytest.raises(Fatal, match=r"began with 4 rows a step and cannot go on with 8: .*back"):
         train(profile, tmp_path / "run", plan=Batches(4, 2))
@@ -313,7 +359,7 @@ def test_a_model_from_scratch_is_trained_whole_and_then_adapted(tmp_path: Path) 
         "config": {"model_type": "qwen2"} | tiny._MODERN,
         "vocab_size": tiny.VOCAB_SIZE,
     }
-    profile = tiny.profile("demo", model=model, training=TEN_STEPS)
+    profile = tiny.profile("demo", model=model, training=FAST)
     scratch = tiny.save_tokenizer(tmp_path / "scratch")
     born = load(profile, DEVICE, adapter=None, scratch=scratch)
     assert born.model.config.vocab_size == len(born.tokenizer)
