@@ -18,6 +18,16 @@ PERIOD_S = 1.0
 RETRY_S = 60.0
 """After how long a driver is asked again that went away."""
 END_S = 5.0
+FIGURES: dict[str, Callable[[Any, Any], float]] = {
+    "utilization": lambda nvml, card: nvml.nvmlDeviceGetUtilizationRates(card).gpu / 100,
+    "memory_used_bytes": lambda nvml, card: nvml.nvmlDeviceGetMemoryInfo(card).used,
+    "memory_total_bytes": lambda nvml, card: nvml.nvmlDeviceGetMemoryInfo(card).total,
+    "temperature_c": lambda nvml, card: nvml.nvmlDeviceGetTemperature(
+        card, nvml.NVML_TEMPERATURE_GPU
+    ),
+    "power_w": lambda nvml, card: nvml.nvmlDeviceGetPowerUsage(card) / 1000,
+    "clock_hz": lambda nvml, card: nvml.nvmlDeviceGetClockInfo(card, nvml.NVML_CLOCK_SM) * 1e6,
+}
 
 
 @contextmanager
@@ -93,32 +103,19 @@ class Gpus:
             return  # it never was open, or is gone
 
     def _card(self, index: int) -> Gpu | None:
-        nvml = self._nvml
         try:
-            card = nvml.nvmlDeviceGetHandleByIndex(index)
-            memory = self._told(nvml.nvmlDeviceGetMemoryInfo, card)
-            busy = self._told(nvml.nvmlDeviceGetUtilizationRates, card)
-            power_mw = self._told(nvml.nvmlDeviceGetPowerUsage, card)
-            clock_mhz = self._told(nvml.nvmlDeviceGetClockInfo, card, nvml.NVML_CLOCK_SM)
-            figures = Gpu(
-                index,
-                nvml.nvmlDeviceGetName(card),
-                busy and busy.gpu / 100,
-                memory and memory.used,
-                memory and memory.total,
-                self._told(nvml.nvmlDeviceGetTemperature, card, nvml.NVML_TEMPERATURE_GPU),
-                power_mw and power_mw / 1000,
-                clock_mhz and clock_mhz * 1e6,
-            )
-        except nvml.NVMLError as error:
+            card = self._nvml.nvmlDeviceGetHandleByIndex(index)
+            name = self._nvml.nvmlDeviceGetName(card)
+            found = Gpu(index, name, **{it: self._told(card, ask) for it, ask in FIGURES.items()})
+        except self._nvml.NVMLError as error:
             self._events.state(f"GPU {index}", f"{error}: no figures of it")
             return None
         self._events.state(f"GPU {index}", None)
-        return figures
+        return found
 
-    def _told(self, ask: Callable[..., Any], *arguments: Any) -> Any:
+    def _told(self, card: Any, ask: Callable[[Any, Any], float]) -> Any:
         """None for what this card does not tell."""
         try:
-            return ask(*arguments)
+            return ask(self._nvml, card)
         except self._nvml.NVMLError_NotSupported:
             return None
