@@ -23,6 +23,8 @@ class Setting(NamedTuple):
 
     controls: frozenset[str]
     """The tokenizer's control tokens by name."""
+    begin: str | None
+    """The one that the model's texts begin with, if they do."""
     end: str | None
     """The one that ends a text."""
     frame: Frame

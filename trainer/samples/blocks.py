@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -28,30 +29,33 @@ PLAN, DONE, ENDED = "plan.json", "done.json", "ended.json"
 
 
 class Facts(NamedTuple):
-    """Of one block, or of all. `fill`: the share of the rows' places that hold a token."""
+    """Of one block, or of all. `places`: how many tokens the rows have room for."""
 
     rows: int
     tokens: int
     supervised: int
     documents: int
-    fill: float
+    places: int
     counts: Mapping[str, int]
     """Documents by format, and what became of texts; see `Made`."""
     missing: Sequence[str]
     """Hashes (hexadecimal) of texts that were taken and are no longer there."""
 
-    @classmethod
-    def of_all(cls, each: Iterable[Facts], max_length: int) -> Self:
-        every = list(each)
-        counts: Counter[str] = Counter()
-        for one in every:
-            counts.update(one.counts)
-        rows, tokens = sum(one.rows for one in every), sum(one.tokens for one in every)
-        supervised = sum(one.supervised for one in every)
-        documents = sum(one.documents for one in every)
-        fill = tokens / (rows * max_length) if rows else 0.0
-        missing = [name for one in every for name in one.missing]
-        return cls(rows, tokens, supervised, documents, fill, dict(sorted(counts.items())), missing)
+    @property
+    def fill(self) -> float:
+        """The share of the rows' places that hold a token."""
+        return self.tokens / max(self.places, 1)
+
+    def __add__(self, other: Self) -> Facts:  # type: ignore[override] # of sums, not of tuples
+        counts = Counter(self.counts) + Counter(other.counts)
+        return Facts(
+            self.rows + other.rows, self.tokens + other.tokens, self.supervised + other.supervised,
+            self.documents + other.documents, self.places + other.places,
+            dict(sorted(counts.items())), [*self.missing, *other.missing],
+        )  # fmt: skip
+
+
+NOTHING = Facts(0, 0, 0, 0, 0, {}, [])
 
 
 class Packed(NamedTuple):
@@ -85,11 +89,10 @@ def save(
     counts: Mapping[str, int], missing: Iterable[bytes],
 ) -> Facts:  # fmt: skip
     """Write a block; byte for byte the same for the same arguments."""
-    places = len(rows.counts) * max_length
     facts = Facts(
-        rows=len(rows.counts), tokens=len(rows.tokens), supervised=int(rows.supervised.sum()),
-        documents=len(rows.lengths), fill=len(rows.tokens) / places if places else 0.0,
-        counts=dict(sorted(counts.items())), missing=sorted(name.hex() for name in missing),
+        len(rows.counts), len(rows.tokens), int(rows.supervised.sum()), len(rows.lengths),
+        len(rows.counts) * max_length, dict(sorted(counts.items())),
+        sorted(name.hex() for name in missing),
     )  # fmt: skip
     # One key: the format keeps no order among several.
     said = json.dumps({"facts": facts._asdict(), "hash": _hash(rows)})
@@ -100,29 +103,28 @@ def save(
 def load(folder: Path, block: int) -> Packed:
     """Raises `Fatal` for a damaged block."""
     path = path_of(folder, block)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            rows = Packed(*(file.get_tensor(name) for name in Packed._fields))
-            said = json.loads(file.metadata()["block"])
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(path) from error
-    if _hash(rows) != said["hash"]:
-        raise _damaged(path)
-    return rows
+    with _opened(path) as (file, said):
+        rows = Packed(*(file.get_tensor(name) for name in Packed._fields))
+        if _hash(rows) != said["hash"]:
+            raise ValueError("not what was written")
+        return rows
 
 
 def facts_of(folder: Path, block: int) -> Facts:
     """What a block says of itself; its tokens are not read."""
-    path = path_of(folder, block)
+    with _opened(path_of(folder, block)) as (_, said):
+        return Facts(**said["facts"])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safe_open(path, framework="numpy") as file:
-            return Facts(**json.loads(file.metadata()["block"])["facts"])
+            yield file, json.loads(file.metadata()["block"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> Fatal:
-    return Fatal(f"{path} is damaged: start again, and only that block is produced again")
+        raise Fatal(
+            f"{path} is damaged: start again, and only that block is produced again"
+        ) from error
 
 
 def _hash(rows: Packed) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -41,12 +40,13 @@ class Encoder:
             if not token.content.isspace()  # CodeGen's and Phi's indentation is text
         }
         self.controls: dict[str, int] = added
+        """Control tokens by name."""
+        self.begin = next((name for name in backend.encode("a").tokens[:1] if name in added), None)
+        """The one that the tokenizer puts before every text."""
         self._text = _of_text_only(backend, added)
         ids = backend.get_vocab(with_added_tokens=True).values()  # may have gaps
         self._is_control = np.zeros(max(ids) + 1, np.bool_)
         self._is_control[list(added.values())] = True
-        names = sorted(filter(None, added), key=len, reverse=True)
-        self._control_names = re.compile("|".join(map(re.escape, names)) or r"(?!)")
 
     def encode(self, samples: Iterable[Sequence[Segment]]) -> Encoded:
         """One document a sample. A text that stands in several of them is encoded once."""
@@ -83,32 +83,18 @@ class Encoder:
         return Encoded(tokens[take(starts[rows], chosen)], supervised, lengths)
 
     def _tokens(self, texts: list[str]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-        flat, sizes = array("I"), []
+        """Of all texts, and how many each has."""
+        flat, counts = array("I"), []
         for encoding in self._text.encode_batch_fast(texts, add_special_tokens=False):
             flat.fromlist(encoding.ids)
-            sizes.append(len(encoding))
-        tokens = np.frombuffer(flat, np.uint32) if flat else np.zeros(0, np.uint32)
-        if self._is_control[tokens].any():
-            return self._tokens_of_parts(texts)
-        return tokens, np.array(sizes, np.int64)
-
-    def _tokens_of_parts(
-        self, texts: list[str]
-    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-        """A model that has a control token among its ordinary pieces would find it in a text: the
-        text is cut in the middle of each such name.
-        """
-        flat, sizes = [], []
-        for text in texts:
-            ids: list[int] = []
-            for part in _broken(text, self._control_names):
-                ids += self._text.encode(part, add_special_tokens=False).ids
-            kept = np.array(ids, np.uint32)
-            # A piece of one character that is itself a control token cannot be said.
-            kept = kept[~self._is_control[kept]]
-            flat.append(kept)
-            sizes.append(len(kept))
-        return np.concatenate(flat), np.array(sizes, np.int64)
+            counts.append(len(encoding))
+        tokens, sizes = np.array(flat, np.uint32), np.array(counts, np.int64)
+        is_control = self._is_control[tokens]
+        if is_control.any():
+            # This model has control tokens among its ordinary pieces: a text loses them.
+            owners = np.repeat(np.arange(len(sizes)), sizes)[is_control]
+            return tokens[~is_control], sizes - np.bincount(owners, minlength=len(sizes))
+        return tokens, sizes
 
 
 def _of_text_only(backend: Tokenizer, controls: Iterable[str]) -> Tokenizer:
@@ -122,11 +108,3 @@ def _of_text_only(backend: Tokenizer, controls: Iterable[str]) -> Tokenizer:
     copy.no_truncation()
     copy.no_padding()
     return copy
-
-
-def _broken(text: str, names: re.Pattern[str]) -> list[str]:
-    parts, start = [], 0
-    for found in names.finditer(text):
-        parts.append(text[start : found.start() + 1])
-        start = found.start() + 1
-    return [*parts, text[start:]]

@@ -21,15 +21,24 @@ class Frame(NamedTuple):
     closing: Segments
 
 
-def frame_of(tokenizer: Any, system_prompt: str, controls: Iterable[str], end: str | None) -> Frame:
+def frame_of(
+    tokenizer: Any,
+    system_prompt: str,
+    controls: Iterable[str],
+    *,
+    begin: str | None,
+    end: str | None,
+) -> Frame:
     """The frame with the system prompt in it. The template is asked once, not for each sample."""
     names = sorted(controls, key=len, reverse=True)
     for parts in _rendered(tokenizer):
         opening, turn, closing = (_segments(part, names, system_prompt) for part in parts)
         return Frame(opening, turn, _supervised(closing))
-    closing = (Segment(end, is_supervised=True, is_control=True),) if end else ()
-    opening = (Segment(f"{system_prompt}\n\n### Instruction:\n", is_supervised=False),)
-    return Frame(opening, (Segment("\n\n### Response:\n", is_supervised=False),), closing)
+    first = (Segment(begin, is_supervised=False, is_control=True),) if begin else ()
+    asked = Segment(f"{system_prompt}\n\n### Instruction:\n", is_supervised=False)
+    reply = Segment("\n\n### Response:\n", is_supervised=False)
+    last = (Segment(end, is_supervised=True, is_control=True),) if end else ()
+    return Frame((*first, asked), (reply,), last)
 
 
 def _rendered(tokenizer: Any) -> Iterable[tuple[str, str, str]]:

@@ -51,8 +51,9 @@ class Maker:
         controls = frozenset(self._encoder.controls)
         end = next((name for name in _ENDS if name in controls), tokenizer.eos_token)
         end = end if end in controls else None
-        frame = frame_of(tokenizer, profile.data.system_prompt, controls, end)
-        self.mix = Mix(Setting(controls, end, frame, profile.data, seed))
+        begin = self._encoder.begin
+        frame = frame_of(tokenizer, profile.data.system_prompt, controls, begin=begin, end=end)
+        self.mix = Mix(Setting(controls, begin, end, frame, profile.data, seed))
         around = self._encoder.encode([(*frame.opening, *frame.turn, *frame.closing)])
         given = int(around.lengths[0]) + _INSTRUCTION_TOKENS
         fitting = round((self.max_length - given) * CHARS_PER_TOKEN)

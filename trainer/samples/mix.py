@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from trainer.samples import chat, fim, plain, repo
-from trainer.samples.base import Dice, SampleFormat, Setting
+from trainer.samples.base import Dice, SampleFormat, Setting, control
 from trainer.types import Document, Format, Sample
 
 FORMATS: dict[Format, SampleFormat] = {m.FORMAT.name: m.FORMAT for m in (chat, fim, repo, plain)}
@@ -42,4 +42,7 @@ class Mix:
         # Its numbers are others than the one that chose the format.
         dice = Dice(~self._setting.seed, first.taken.content_hash, first.piece)
         segments = FORMATS[name].segments(documents, self._setting, dice)
+        begin = self._setting.begin
+        if begin and name is not Format.CHAT:  # a chat's frame has its own beginning
+            segments = (control(begin), *segments)
         return Sample(segments, first.taken, name)

@@ -10,15 +10,15 @@ import asyncio
 import json
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from codelupe_daemon.errors import Fatal
+from codelupe_daemon.errors import Fatal, Transient
 from trainer.profile import Profile
 from trainer.samples import blocks, plan
 from trainer.samples.maker import Made, Maker
-from trainer.samples.rows import STOPPED
 from trainer.samples.tokenizer import train_tokenizer
 from trainer.types import Taken
 
@@ -29,6 +29,8 @@ Texts = Callable[[Sequence[bytes]], Awaitable[dict[bytes, str]]]
 _LAYOUT = 1
 """Raised with anything that gives the same texts other blocks."""
 _PAGES_AHEAD = 3
+
+_STOPPED = Transient("the production of rows was stopped")
 
 _log = logging.getLogger(__name__)
 
@@ -67,22 +69,23 @@ async def produce(
         await asyncio.to_thread(_begin, folder, planned, source, facts)
         pages = plan.pages(planned, set(range(len(planned))) - set(facts), taken)
         work = _work(texts, taken, maker)
-        async for page, made in _ahead(pages, work, is_stopping):
-            parts.append(made)
-            if page.is_last:
-                facts[page.block] = await asyncio.to_thread(_write, folder, page, parts, maker)
-                parts.clear()
-        total = blocks.Facts.of_all((facts[n] for n in sorted(facts)), maker.max_length)
+        async with aclosing(_ahead(pages, work, is_stopping)) as ready:
+            async for page, made in ready:
+                parts.append(made)
+                if page.is_last:
+                    facts[page.block] = await asyncio.to_thread(_write, folder, page, parts, maker)
+                    parts.clear()
+        total = sum((facts[n] for n in sorted(facts)), blocks.NOTHING)
         is_whole = len(facts) == len(planned)
         if is_whole:
             blocks.write_json(folder / blocks.DONE, {"facts": total._asdict()})
         else:
-            _end(folder, STOPPED, "the production of rows was stopped")
+            _end(folder, _STOPPED)
     except asyncio.CancelledError:
-        _end(folder, STOPPED, "the production of rows was stopped")
+        _end(folder, _STOPPED)
         raise
     except Exception as error:
-        _end(folder, type(error).__name__, str(error))
+        _end(folder, error)
         raise
     return Produced(is_whole, total)
 
@@ -134,7 +137,7 @@ async def _ahead(
     pages: Iterator[plan.Page],
     work: Callable[[plan.Page], Awaitable[Made]],
     is_stopping: Callable[[], bool],
-) -> AsyncIterator[tuple[plan.Page, Made]]:
+) -> AsyncGenerator[tuple[plan.Page, Made]]:
     """Pages in order, while the work on a few more goes on; ends early when asked to stop."""
     going: deque[tuple[plan.Page, asyncio.Future[Made]]] = deque()
     try:
@@ -162,9 +165,10 @@ def _write(folder: Path, page: plan.Page, parts: Sequence[Made], maker: Maker) -
     return blocks.save(folder, page.block, rows, maker.max_length, counts, missing)
 
 
-def _end(folder: Path, kind: str, message: str) -> None:
+def _end(folder: Path, error: Exception) -> None:
     """Tell whoever waits for a block that none comes."""
+    said = {"is_transient": isinstance(error, Transient), "message": str(error)}
     try:
-        blocks.write_json(folder / blocks.ENDED, {"kind": kind, "message": message})
+        blocks.write_json(folder / blocks.ENDED, said)
     except Fatal:  # no room for it either: the reader's wait has an end
         _log.exception("it cannot be told that no more rows come")

@@ -15,7 +15,6 @@ from codelupe_daemon.errors import Fatal, Transient
 from trainer.samples.blocks import DONE, ENDED, PLAN, Facts, Packed, facts_of, load, path_of
 
 _LOOK_S = 0.1
-STOPPED = "stopped"
 
 
 class PackedRow(NamedTuple):
@@ -109,5 +108,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _raise(ended: dict[str, Any]) -> None:
-    kind = Transient if ended["kind"] in {STOPPED, Transient.__name__} else Fatal
-    raise kind(ended["message"])
+    raise (Transient if ended["is_transient"] else Fatal)(ended["message"])

@@ -58,11 +58,16 @@ def profile(max_length: int = 512, **data: Any) -> Profile:
 
 
 def setting(
-    controls: frozenset[str] = QWEN, seed: int = 1, tokenizer: Any = None, **data: Any
+    controls: frozenset[str] = QWEN,
+    seed: int = 1,
+    tokenizer: Any = None,
+    begin: str | None = None,
+    **data: Any,
 ) -> Setting:
     told = profile(**data).data
-    frame = frame_of(tokenizer, told.system_prompt, controls, "<|endoftext|>")
-    return Setting(controls, "<|endoftext|>", frame, told, seed)
+    end = "<|endoftext|>"
+    frame = frame_of(tokenizer, told.system_prompt, controls, begin=begin, end=end)
+    return Setting(controls, begin, end, frame, told, seed)
 
 
 def served(

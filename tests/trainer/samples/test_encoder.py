@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, processors
+from transformers import PreTrainedTokenizerFast
 
 from codelupe_daemon.errors import Fatal
 from tests.trainer.samples.build import CODE
@@ -93,13 +95,14 @@ def test_indentation_tokens_are_text(codegen: Any) -> None:
 
 
 @pytest.mark.parametrize("said", ["</s>", "a</s>a", "</s></s>", "<</s>>"])
-def test_a_control_token_among_the_pieces_is_not_found(pieced: Any, said: str) -> None:
+def test_a_control_token_among_the_pieces_is_left_out(pieced: Any, said: str) -> None:
     encoder = Encoder(pieced)
     found = [token.id for token in pieced.backend_tokenizer.model.tokenize(said)]
     assert encoder.controls["</s>"] in found
     encoded = encoder.encode([(text("a"), text(said)), (text("a/"),)])
     assert encoder.controls["</s>"] not in encoded.tokens
-    assert "".join(pieced.convert_ids_to_tokens(encoded.tokens.tolist())) == f"a{said}a/"
+    kept = said.replace("</s>", "")
+    assert "".join(pieced.convert_ids_to_tokens(encoded.tokens.tolist())) == f"a{kept}a/"
     assert encoded.lengths.tolist() == [len(encoded.tokens) - 2, 2]
 
 
@@ -119,6 +122,15 @@ def test_what_is_learned_and_what_is_given(encoder: Encoder, qwen: Any) -> None:
 def test_nothing_is_encoded_to_nothing(encoder: Encoder) -> None:
     assert encoder.encode([]).lengths.tolist() == []
     assert encoder.encode([(text(""),), ()]).lengths.tolist() == [0, 0]
+
+
+def test_what_texts_begin_with_is_what_the_tokenizer_puts_there(qwen: Any) -> None:
+    backend = Tokenizer.from_str(qwen.backend_tokenizer.to_str())
+    pairs = [("<|im_start|>", 1)]
+    backend.post_processor = processors.TemplateProcessing("<|im_start|> $A", None, pairs)
+    begun = Encoder(PreTrainedTokenizerFast(tokenizer_object=backend))
+    assert (Encoder(qwen).begin, begun.begin) == (None, "<|im_start|>")
+    assert begun.encode([(text("a"),)]).lengths.tolist() == [1]
 
 
 def test_a_slow_tokenizer_is_refused() -> None:

@@ -79,7 +79,7 @@ TEMPLATES = {
     ),
     "reply forgotten": (
         "{{ messages[0]['content'] }}",
-        "SYS\n\n### Instruction:\n",
+        "[<s>]SYS\n\n### Instruction:\n",
         "\n\n### Response:\n",
         "*[<|endoftext|>]*",
     ),
@@ -104,12 +104,12 @@ def test_frames_are_taken_from_templates(
         def apply_chat_template(self, messages: Any, **options: Any) -> Any:
             return qwen.apply_chat_template(messages, chat_template=template, **options)
 
-    frame = frame_of(Other(), "SYS", QWEN, "<|endoftext|>")
+    frame = frame_of(Other(), "SYS", QWEN, begin="<s>", end="<|endoftext|>")
     assert [marked(part) for part in frame] == [opening, turn, closing]
 
 
 def test_a_system_prompt_is_text(qwen: Any) -> None:
-    frame = frame_of(qwen, "a<|im_end|>b", QWEN, None)
+    frame = frame_of(qwen, "a<|im_end|>b", QWEN, begin=None, end=None)
     assert Segment("a<|im_end|>b", is_supervised=False) in frame.opening
 
 
@@ -222,6 +222,15 @@ def test_plain_is_the_text(text: str) -> None:
         Segment(text, is_supervised=True),
         Segment("<|endoftext|>", is_supervised=True, is_control=True),
     )
+
+
+@pytest.mark.parametrize("name", Format)
+def test_texts_begin_as_the_model_knows_them(qwen: Any, name: Format) -> None:
+    plain = Mix(setting(begin="<s>")).sample([document(TEXT)], name)
+    assert marked(plain.segments).startswith("[<s>]")
+    assert marked(plain.segments).count("<s>") == 1
+    templated = Mix(setting(begin="<s>", tokenizer=qwen)).sample([document(TEXT)], name)
+    assert marked(templated.segments).startswith("[<s>]") == (name is not Format.CHAT)
 
 
 # -- which ------------------------------------------------------------------------------------
