@@ -176,12 +176,12 @@ class Budget:
         return window.taken(ordered[:count], side), left
 
     def fitting(self, chars: Sequence[int] | Array, rows_max: int, tokens_max: int | None) -> int:
-        """How many of these rows, in this order, are within the limits."""
+        """How many of these rows, in this order, are within the limits; never none of some."""
         count = min(len(chars), rows_max)
-        if tokens_max is None:
+        if tokens_max is None or not count:
             return count
         tokens = np.cumsum(np.asarray(chars[:count], float)) / self._chars_per_token
-        return int(np.searchsorted(tokens, tokens_max, side="right"))
+        return max(1, int(np.searchsorted(tokens, tokens_max, side="right")))
 
     def weights(self, created_at: Sequence[int] | Array) -> Array:
         """2^(-age / half-life), and no less than the floor; 1 where there is no half-life."""

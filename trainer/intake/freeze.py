@@ -44,7 +44,8 @@ class Pending(NamedTuple):
 async def pending(
     source: Source, registry: Registry, profile: Profile, *, enough: int | None = None
 ) -> Pending:
-    """What a round would find now; with `enough` it stops counting once so many rows pass."""
+    """What a round would find now; with `enough` it counts, and goes, no further than until so many
+    rows pass."""
     read = await _read(source, registry, profile, is_kept=False, enough=enough)
     return Pending(
         read.from_id, read.head, read.to_id, read.window.rows, read.passing,
@@ -67,24 +68,26 @@ async def freeze(
 
     `now`: seconds since 1970. The budgets are those of new rows; replay comes on top.
     """
-    data = profile.data
     read = await _read(source, registry, profile)
     window, not_taken = read.window, read.window.not_taken
     sorting = _Sorting(source, registry, profile)
     positions = await sorting.sort(window)
     not_taken += sorting.not_taken
 
-    budget = Budget(data, seed=seed, now=now, chars_per_token=chars_per_token)
+    draws = seed + read.from_id  # so that no round replays what another did because of its luck
+    budget = Budget(profile.data, seed=draws, now=now, chars_per_token=chars_per_token)
     train, left = budget.train(window, positions[Side.TRAIN])
     not_taken += left
     replay = await _replay(source, registry, profile, budget, len(train))
     measured, tokens_max = [], profile.evaluation.validation_rows_max * profile.model.max_length
+    train_hashes = {row.content_hash for row in train}
     for side in (Side.VALIDATION, Side.HOLDOUT):
         new, left = budget.measure(window, positions[side], side, tokens_max)
         not_taken += left
-        earlier = await sorting.measured_before(side, {row.content_hash for row in (*train, *new)})
-        both = [*new, *earlier]
-        measured += both[: max(len(new), _fitting(budget, both, tokens_max))]
+        known = {row.content_hash for row in new}
+        earlier = await sorting.measured_before(side, train_hashes)
+        both = [*new, *(row for row in earlier if row.content_hash not in known)]
+        measured += both[: budget.fitting([row.chars for row in both], MEASURED_MAX, tokens_max)]
     manifest = Manifest(
         session_id, profile.name, source.name, read.from_id, read.to_id, seed, base,
         profile.model_dump(mode="json"), [*budget.order([*train, *replay]), *measured],
@@ -205,30 +208,24 @@ class _Sorting:
                     self.decided.setdefault(keys[at], judged[at].cluster)
         return judged
 
-    async def measured_before(self, side: Side, taken: set[bytes]) -> list[Taken]:
-        """What earlier rounds measured on and this one has not taken, newest first, as far as it
-        lives and nothing near it was trained."""
+    async def measured_before(self, side: Side, train: set[bytes]) -> list[Taken]:
+        """What earlier rounds measured on, newest first, as far as it lives and nothing near it
+        was trained, or will be now. What is no longer measured of the hold-out is counted."""
         name = self._profile.name
+        found: list[Taken] = []
         rows = await self._registry.measured(name, side, MEASURED_MAX)
-        rows = [row for row in rows if row.content_hash not in taken]
-        hashes = [row.content_hash for row in rows]
-        alive: set[bytes] = set()
-        trained: set[bytes] = set()
-        for block in _blocks(hashes, _AT_ONCE):
-            alive |= await self._source.alive(block)
-            members = await self._source.members(block)
-            near = {one.content_hash for group in members.values() for one in group}
-            known = await self._registry.trained(name, sorted(near.union(block)))
-            trained |= known.intersection(block)
-            trained |= {
-                content_hash
-                for content_hash, group in members.items()
-                if any(one.content_hash in known for one in group)
-            }
-        clean = [row for row in rows if row.content_hash in alive - trained]
-        if side is Side.HOLDOUT:
-            self.leaked += len(alive & trained)
-        return [row._replace(side=side, origin=Origin.REPLAY) for row in clean]
+        for block in _blocks(rows, _AT_ONCE):
+            hashes = [row.content_hash for row in block]
+            alive = await self._source.alive(hashes)
+            members = await self._source.members(hashes)
+            near = {one: {one, *(it.content_hash for it in members.get(one, ()))} for one in hashes}
+            every = set().union(*near.values())
+            trained = train | await self._registry.trained(name, sorted(every))
+            clean = {one for one in alive if near[one].isdisjoint(trained)}
+            found += (row for row in block if row.content_hash in clean)
+            if side is Side.HOLDOUT:
+                self.leaked += len(alive) - len(clean)
+        return [row._replace(side=side, origin=Origin.REPLAY) for row in found]
 
 
 # -- what comes on top --------------------------------------------------------------------------
@@ -250,10 +247,6 @@ async def _replay(
         if len(found) >= wanted:
             break
     return found[:wanted]
-
-
-def _fitting(budget: Budget, rows: Sequence[Taken], tokens_max: int) -> int:
-    return budget.fitting([row.chars for row in rows], MEASURED_MAX, tokens_max)
 
 
 def _blocks(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:

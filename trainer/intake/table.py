@@ -28,7 +28,6 @@ from trainer.intake.texts import (
     named,
     place_of,
     readable,
-    seconds_of,
 )
 
 CONNECTIONS_MAX: Final = 5
@@ -36,7 +35,7 @@ SETTLE_S: Final = 1.0
 """Between two looks at what is under way; also for an id that its transaction has just taken."""
 _COLUMNS: Final = ("id", "file_path", "content", "language", "quality_score", "created_at")
 _PAGE: Final = """
-select id, {content}, {file_path}, {language}, quality_score, created_at
+select id, {content}, {file_path}, {language}, quality_score, {created_at}
 from (select *, sum(coalesce(octet_length(content), 0)) over (order by id) as size_bytes
       from (select * from processed_files where id > $1 and id <= $2 order by id limit $3) page
      ) sized
@@ -75,7 +74,12 @@ class Postgres(Database):
         " where table_schema = any (current_schemas(false)) and table_name = 'processed_files'"
     )
     texts = "select content from processed_files where id = any ($1::bigint[])"
-    page = _PAGE.format(content="content", file_path="file_path", language="language")
+    page = _PAGE.format(
+        content="content",
+        file_path="file_path",
+        language="language",
+        created_at="extract(epoch from created_at)::bigint",
+    )
 
     def __init__(self, url: str, settle_s: float = SETTLE_S) -> None:
         self._server = Server(url, connections_max=CONNECTIONS_MAX)
@@ -119,6 +123,7 @@ class Sqlite(Database):
         content="cast(content as blob)",
         file_path="cast(file_path as blob)",
         language="cast(language as blob)",
+        created_at="unixepoch(created_at, 'auto')",
     )
 
     def __init__(self, path: Path) -> None:
@@ -190,5 +195,5 @@ def _row(row_id: int, text: Any, path: Any, language: Any, quality: Any, when: A
     repo, place = place_of(named(path) or f"{row_id}", "processed_files")
     return TextRow(
         row_id, readable(text), repo, place, named(language), None, float(quality or 0),
-        seconds_of(when),
+        when or 0,
     )  # fmt: skip

@@ -7,9 +7,8 @@ import asyncio
 import re
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import apsw
 
@@ -154,15 +153,3 @@ def place_of(path: str, otherwise: str) -> tuple[str, str]:
     clones lay, else the first two folders of the path, or the only one."""
     match = _REPOS.fullmatch(path) or _FIRST.fullmatch(path)
     return (match[1], match[2]) if match else (otherwise, path)
-
-
-def seconds_of(when: Any) -> int:
-    """Since 1970, of whatever a database has for a time; 0 where it cannot be understood."""
-    if isinstance(when, str):
-        try:
-            when = datetime.fromisoformat(when)
-        except ValueError:
-            return 0
-    if isinstance(when, datetime):
-        return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
-    return int(when) if isinstance(when, int | float) else 0

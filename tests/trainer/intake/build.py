@@ -240,7 +240,9 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
             import pyarrow as pa
             from pyarrow.parquet import write_table
 
-            write_table(pa.Table.from_pylist(list(rows)), str(path), row_group_size=2)
+            schema = None if rows else pa.schema([("content", pa.string())])
+            table = pa.Table.from_pylist(list(rows), schema=schema)
+            write_table(table, str(path), row_group_size=2)
         case ".gz":
             path.write_bytes(gzip.compress(lines))
         case ".zst":

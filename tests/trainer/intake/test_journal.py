@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from typing import Any
+
 import pytest
 
-from codelupe_daemon.errors import Fatal
+from codelupe_daemon import elastic
+from codelupe_daemon.errors import Fatal, Transient
 from codelupe_daemon.journal.base import Rejudged
-from codelupe_daemon.journal.clusters import Cluster, Member
+from codelupe_daemon.journal.clusters import Cluster, Member, WindowRow
 from tests.contract.build import content, hash_of, repo, text
 from tests.trainer.intake.build import InElasticsearch, InJournal, all_rows
 from tests.trainer.intake.conftest import JOURNALS
+from trainer.intake import elasticsearch as source
 from trainer.intake.elasticsearch import ElasticsearchSource
+from trainer.intake.journal import JournalSource
 
 ANT, BEE, CAT = (text(word) for word in ("ant", "bee", "cat"))
 on_journals = pytest.mark.parametrize("kind", JOURNALS)
@@ -109,7 +115,53 @@ async def test_an_index_that_is_gone(journal: InJournal) -> None:
 
 
 async def test_no_server_there() -> None:
-    source = ElasticsearchSource("http://127.0.0.1:1")
-    with pytest.raises(Exception, match="cannot be reached"):
-        await source.open()
-    await source.close()
+    away = ElasticsearchSource("http://127.0.0.1:1")
+    with pytest.raises(Transient, match="cannot be reached"):
+        await away.open()
+    await away.close()
+
+
+@on_journals
+async def test_a_store_that_is_busy_is_asked_again(
+    journal: InJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await journal.add({"a/a": {"ant.py": ANT, "bee.py": BEE}})
+    await journal.source.open()
+    assert isinstance(journal.source, JournalSource)
+    window = journal.source._clusters.window
+    asked: list[int] = []
+
+    async def failing(after_id: int, to_id: int, _limit: int) -> list[WindowRow]:
+        asked.append(after_id)
+        if len(asked) == 2:
+            raise Transient("busy")
+        return await window(after_id, to_id, 1)
+
+    monkeypatch.setattr(journal.source._clusters, "window", failing)
+    assert [row.id for row in await all_rows(journal.source)] == [1, 2]
+    assert asked == [0, 1, 1, 2]
+
+
+@on_elasticsearch
+async def test_a_server_that_was_away_goes_on_where_it_was(
+    journal: InJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await journal.add({"a/a": {"ant.py": ANT, "bee.py": BEE, "cat.py": CAT}})
+    await journal.source.open()
+    pages = elastic.pages
+    begun: list[int] = []
+
+    async def breaking(*args: Any, **asked: Any) -> AsyncGenerator[list[dict[str, Any]], None]:
+        begun.append(asked["query"]["range"]["journal_id"]["gt"])
+        async for page in pages(*args, **(asked | {"size": 1})):
+            yield page
+            if len(begun) == 1:
+                raise Transient("away")
+
+    monkeypatch.setattr(elastic, "pages", breaking)
+    assert [row.id for row in await all_rows(journal.source)] == [1, 2, 3]
+    assert begun == [0, 1]
+    monkeypatch.setattr(source, "PATIENCE_S", -1.0)
+    begun.clear()
+    with pytest.raises(Transient, match="away"):
+        await all_rows(journal.source)
