@@ -1,15 +1,14 @@
-"""One model, one thread, and each uninterrupted training once."""
+"""One model, and each uninterrupted training once."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import torch
 
 from tests.trainer.resume.training import Outcome, StopAt, make_model, outcome, train
 
@@ -23,24 +22,13 @@ class Whole(NamedTuple):
     outcome: Outcome
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Sums depend on how many there are, and children have one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="package")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(scope="package")
-def whole(
-    model: Path, tmp_path_factory: pytest.TempPathFactory, _one_thread: None
-) -> Callable[[str], Whole]:
+def whole(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Whole]:
     @cache
     def of(variant: str) -> Whole:
         folder, stop = tmp_path_factory.mktemp(variant), StopAt()

@@ -28,11 +28,7 @@ MOMENTS = {
 }
 OF_ALL = ("within a step", "in an evaluation")
 
-pytestmark = [
-    pytest.mark.timeout(300),
-    # PEFT asks transformers by a name that v6 drops.
-    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
-]
+pytestmark = pytest.mark.timeout(300)
 
 
 def cases() -> list[tuple[str, str]]:
