@@ -6,10 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from codelupe_daemon.observe.report import PICTURES
-from trainer.types import Base, Manifest, Origin, Side, Taken, Trained
+from trainer.types import Manifest, Origin, Side, Taken, Trained
 
 LARGEST = 20
 """So many repositories are named."""
@@ -40,13 +41,13 @@ def card(version: str, manifest: Manifest, trained: Trained, *, is_adapter: bool
     return "\n\n".join([
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
         f"# {_cell(manifest.profile)} {version}",
-        _about(manifest.base, is_adapter=is_adapter),
+        _about(manifest, is_adapter=is_adapter),
         "## Losses\n\nMeans over supervised tokens, of repositories that it was not trained on.",
         _table(("set", "before", "after"), losses),
         f"## Data\n\n{_data(manifest, rows)}",
         _table(("licence", "files"), _counts(row.license for row in rows)),
         _table(("language", "files"), _counts(row.language for row in rows)),
-        _table(("largest repositories", "files"), _counts(row.repo for row in rows)[:LARGEST]),
+        _table(("largest repositories", "files"), _counts(map(_repo, rows))[:LARGEST]),
         _table(("not taken, because", "rows"), sorted(manifest.not_taken.items())),
         FILES,
     ]) + "\n"  # fmt: skip
@@ -68,8 +69,10 @@ def _header(manifest: Manifest, rows: Sequence[Taken], *, is_adapter: bool) -> d
     }
 
 
-def _about(base: Base, *, is_adapter: bool) -> str:
-    kind = "A LoRA adapter for" if is_adapter else "A whole model, trained from"
+def _about(manifest: Manifest, *, is_adapter: bool) -> str:
+    base = manifest.base
+    drawn = "random weights of " if manifest.settings["model"]["from_scratch"] else ""
+    kind = "A LoRA adapter for" if is_adapter else f"A whole model, trained from {drawn}".rstrip()
     revision = f" at revision {_cell(base.revision)}" if base.revision else ""
     began = f", going on from version {_cell(base.version)}" if base.version else ""
     return (
@@ -85,10 +88,15 @@ def _data(manifest: Manifest, rows: Sequence[Taken]) -> str:
     return (
         f"{len(rows):,} files of {len({row.repo for row in rows}):,} repositories, {again:,} of"
         f" them also trained on in earlier rounds; chosen on {date} from rows"
-        f" {manifest.from_id + 1} to {manifest.to_id} of {_cell(manifest.source)}."
+        f" {manifest.from_id + 1} to {manifest.to_id} of {_cell(manifest.source.partition(':')[0])}."
         f" {len(manifest.taken) - len(rows):,} further files are only measured on, and"
         f" {manifest.leaked:,} no longer, since near-duplicates of them were trained on."
     )
+
+
+def _repo(row: Taken) -> str:
+    """A local one by its folder's name: where it lies is nobody's business."""
+    return Path(row.repo).name if row.repo.startswith("/") else row.repo
 
 
 def _counts(names: Iterable[str | None]) -> list[tuple[str, int]]:
@@ -97,7 +105,7 @@ def _counts(names: Iterable[str | None]) -> list[tuple[str, int]]:
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [" | ".join(titles), "|".join(["---"] * len(titles))]
+    lines = [" | ".join(titles), " | ".join(["---"] * len(titles))]
     lines += [" | ".join(map(_cell, row)) for row in rows]
     return "\n".join(f"| {line} |" for line in lines)
 

@@ -103,11 +103,18 @@ def test_the_model_card(models_dir: Path, left: Path) -> None:
     }  # fmt: skip
     for line in (
         "| validation | 3.0000 | 2.0000 |", "| MIT | 4 |", "| unknown | 1 |", "| Python | 4 |",
-        "| ada/repo1 | 2 |", "| low quality | 4 |",
+        "| low quality | 4 |", "| set | before | after |", "| --- | --- | --- |", "| ada/repo1 | 2 |",
     ):  # fmt: skip
         assert line in text.splitlines()
     assert "5 files of 3 repositories, 1 of them also trained on" in text
     assert "2025-10-09" in text
+
+
+def test_local_repositories_by_their_names(models_dir: Path, left: Path) -> None:
+    rows = tuple(rounds.taken(id_, repo="/home/ada/private/app") for id_ in (1, 2))
+    published(models_dir, left, of=manifest(rows=rows))
+    assert "| app | 2 |" in card(models_dir)[1].splitlines()
+    assert not [name for name, it in files(models_dir).items() if b"/home/ada" in it]
 
 
 def test_names_of_strangers_steer_nothing(models_dir: Path, left: Path) -> None:
