@@ -31,11 +31,12 @@ optimizer = "adamw_fused"
 gradient_checkpointing = "none"
 
 [evaluation]
-validation_rows_max = 8
+validation_rows_max = 200
 
 [data]
 min_new_rows = 5
 min_quality = 0
+split_long_files = true
 min_holdout_repos = 100
 max_tokens = {max_tokens}
 poll_s = 1
