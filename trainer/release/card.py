@@ -84,11 +84,12 @@ def _about(manifest: Manifest, *, is_adapter: bool) -> str:
 
 def _data(manifest: Manifest, rows: Sequence[Taken]) -> str:
     date = datetime.fromtimestamp(manifest.created_at, UTC).date()
+    source = manifest.source.partition(":")[0]
     again = sum(row.origin is Origin.REPLAY for row in rows)
     return (
         f"{len(rows):,} files of {len({row.repo for row in rows}):,} repositories, {again:,} of"
         f" them also trained on in earlier rounds; chosen on {date} from rows"
-        f" {manifest.from_id + 1} to {manifest.to_id} of {_cell(manifest.source.partition(':')[0])}."
+        f" {manifest.from_id + 1} to {manifest.to_id} of {_cell(source)}."
         f" {len(manifest.taken) - len(rows):,} further files are only measured on, and"
         f" {manifest.leaked:,} no longer, since near-duplicates of them were trained on."
     )

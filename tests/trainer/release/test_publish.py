@@ -103,7 +103,8 @@ def test_the_model_card(models_dir: Path, left: Path) -> None:
     }  # fmt: skip
     for line in (
         "| validation | 3.0000 | 2.0000 |", "| MIT | 4 |", "| unknown | 1 |", "| Python | 4 |",
-        "| low quality | 4 |", "| set | before | after |", "| --- | --- | --- |", "| ada/repo1 | 2 |",
+        "| low quality | 4 |",
+        "| set | before | after |", "| --- | --- | --- |", "| ada/repo1 | 2 |",
     ):  # fmt: skip
         assert line in text.splitlines()
     assert "5 files of 3 repositories, 1 of them also trained on" in text
