@@ -6,6 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
+WEIGHTS = ("*.safetensors", "*.bin")
+"""Files of weights; the second only where there are none of the first."""
 EVERY_BYTES = 1 << 20
 SAMPLE_BYTES = 4096
 
@@ -16,8 +18,8 @@ def digest_of(folder: Path) -> str:
     tensor hides between two samples, and 28 GB take a second instead of a minute.
     """
     hashed = hashlib.blake2b(digest_size=16)
-    patterns = ("*.safetensors", "*.bin")
-    for path in sorted(found for pattern in patterns for found in folder.glob(pattern)):
+    found = (sorted(folder.glob(pattern)) for pattern in WEIGHTS)
+    for path in next(filter(None, found), []):
         size_bytes = path.stat().st_size
         hashed.update(json.dumps([path.name, size_bytes]).encode())
         with path.open("rb") as file:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
+from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoConfig,
@@ -17,13 +18,13 @@ from transformers import (
     BitsAndBytesConfig,
     set_seed,
 )
-from transformers.utils import cached_file, logging
+from transformers.utils import logging
 
 from codelupe_daemon.errors import Fatal
 from trainer.devices import Device
 from trainer.models import architecture_of
 from trainer.models.base import Architecture
-from trainer.models.digest import digest_of, digest_of_seed
+from trainer.models.digest import WEIGHTS, digest_of, digest_of_seed
 from trainer.profile import Profile
 from trainer.types import Base
 
@@ -71,8 +72,7 @@ def base_of(profile: Profile, scratch: Path | None) -> Base:
         return Base(name, revision, digest_of_seed(profile.model.config, profile.training.seed))
     folder = _folder(profile, None, scratch)
     if not Path(folder).is_dir():
-        ask = partial(cached_file, folder, "config.json", revision=revision)
-        folder = str(Path(_or_fatal(profile, ask)).parent)
+        folder = _or_fatal(profile, partial(_downloaded, folder, revision))
     return Base(name, revision, digest_of(Path(folder)))
 
 
@@ -90,6 +90,19 @@ def config_of(profile: Profile) -> Mapping[str, Any]:
     folder = _folder(profile, None, None)
     ask = partial(AutoConfig.from_pretrained, folder, **_hub(profile))
     return cast("Mapping[str, Any]", _or_fatal(profile, ask).to_dict())
+
+
+def _downloaded(name: str, revision: str | None) -> str:
+    """Where a model of the hub lies with its weights, which are fetched if they are not there."""
+    rest = ["*/*", "consolidated*"]  # other forms of the same weights
+    for weights in WEIGHTS:
+        wanted = [weights, "*.json"]
+        folder = snapshot_download(
+            name, revision=revision, allow_patterns=wanted, ignore_patterns=rest
+        )
+        if any(Path(folder).glob(weights)):
+            return folder
+    raise FileNotFoundError(f"{name} has no weights")
 
 
 def _folder(profile: Profile, adapter: Path | None, scratch: Path | None) -> str:
@@ -155,10 +168,6 @@ def _pretrained(profile: Profile, device: Device, folder: str) -> Any:
 def _quantised(profile: Profile, dtype: torch.dtype) -> BitsAndBytesConfig | None:
     if not (profile.model.use_4bit or profile.model.use_8bit):
         return None
-    if not profile.model.use_lora:
-        raise Fatal(
-            "quantised weights cannot be trained: set model.use_lora, or leave use_4bit out"
-        )
     if profile.model.use_8bit:
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(

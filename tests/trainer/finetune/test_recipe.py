@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -111,6 +113,16 @@ def supervised(rows: Rows) -> int:
         starts = [sum(row.lengths[:at]) for at in range(len(row.lengths))]
         counted += int(row.supervised.sum() - row.supervised[starts].sum())
     return counted
+
+
+async def test_it_runs_in_a_thread_of_a_silent_process(
+    base: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    result = await asyncio.to_thread(train, tiny.profile(base, training=FAST), tmp_path)
+    assert isinstance(result, Trained)
+    assert capfd.readouterr() == ("", "")
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
 
 
 def test_the_share_of_the_speed_of_light_is_told_where_it_is_known(
