@@ -46,7 +46,7 @@ class Filters:
         return row.is_candidate and (before is None or before < self._min_quality)
 
     def refuse(self, row: Candidate | Taken) -> NotTaken | None:
-        if row.quality < self._min_quality:
+        if not row.quality >= self._min_quality:  # also what is no number
             return NotTaken.LOW_QUALITY
         if row.chars < self._data.min_chars:
             return NotTaken.TOO_SHORT
@@ -149,8 +149,8 @@ class Budget:
         self._chars_per_token = chars_per_token
 
     def train(self, window: Window, positions: Positions) -> tuple[list[Taken], Counter[NotTaken]]:
-        """The best quality first, ties by id, as far as the budget goes; the least first row of a
-        content that is too old for its luck is left out before."""
+        """The best quality first, ties by id, as far as the budget goes, of what is not too old for
+        its luck."""
         rows, data = window.kept(), self._data
         lucky = positions
         if data.recency_half_life_days is not None:

@@ -43,6 +43,7 @@ def trained(
         ({}, {}, None),
         ({"quality": 70.0}, {}, None),
         ({"quality": 69.9}, {}, NotTaken.LOW_QUALITY),
+        ({"quality": float("nan")}, {}, NotTaken.LOW_QUALITY),
         ({"quality": 57.99999999}, {"min_quality": 58.0}, None),
         ({"chars": 49}, {}, NotTaken.TOO_SHORT),
         ({"chars": 0}, {}, NotTaken.TOO_SHORT),
@@ -111,6 +112,7 @@ def test_the_budget_counts_tokens() -> None:
     found, left = trained(rows, max_tokens=3000)
     assert sorted(row.id for row in found) == [1, 2, 3]
     assert left[NotTaken.OVER_BUDGET] == 5
+    assert len(trained(rows, max_tokens=1)[0]) == 1  # a round of something, whatever it takes
     section = profile(max_tokens=3000).data
     window = Window(section)
     window.keep(rows)
@@ -184,7 +186,7 @@ def test_nothing_is_lost_or_doubled(
     found, left = Budget(section, seed=0, now=NOW).train(window, np.arange(len(kept)))
     assert len(found) + left.total() + window.not_taken.total() == len(rows)
     assert len({row.content_hash for row in found}) == len(found) <= max_samples
-    assert sum(row.chars for row in found) / 3.2 <= max_tokens
+    assert len(found) == 1 or sum(row.chars for row in found) / 3.2 <= max_tokens
 
 
 def test_a_row_takes_little_memory() -> None:
