@@ -76,7 +76,7 @@ async def _assist(profile: Profile, on: Any) -> dict[str, Any]:
     def told(_: Progress) -> None: ...
 
     with stopped_by_signals(stop.set):
-        await asyncio.to_thread(train, profile, on, None, stop, told)
+        await asyncio.to_thread(train, on, None, stop, told)
     return {}
 
 

@@ -12,7 +12,7 @@ from trainer.errors import StaleTrainer
 from trainer.intake.freeze import pending
 from trainer.observe.state import Doing
 from trainer.registry.base import Holder, Session
-from trainer.round import Parts, give_up, one_round
+from trainer.round import Parts, give_up, one_round, tidy
 
 LEASE_S = 60.0
 LOCK_POLL_S = 2.0
@@ -24,6 +24,8 @@ AWAY_S = 10.0
 async def for_ever(parts: Parts) -> None:
     """Until `parts.stop` is set. What is away is waited for; anything else ends the process."""
     async with holding(parts) as holder:
+        if holder is not None:
+            await tidy(parts)
         while holder and not parts.stop.is_set():
             try:
                 pause_s = parts.profile.data.poll_s
@@ -45,6 +47,7 @@ async def once(parts: Parts, *, anew: bool = False) -> Session | None:
     async with holding(parts) as holder:
         if holder is None:
             return None
+        await tidy(parts)
         if anew:
             await give_up(parts, holder)
         is_open = await parts.registry.open_session(parts.profile.name) is not None

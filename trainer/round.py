@@ -14,9 +14,11 @@ import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError
 
 from codelupe_daemon.errors import Fatal, Rejected, Transient
 from codelupe_daemon.observe.events import Events
@@ -69,6 +71,7 @@ class Parts:
 class Job(NamedTuple):
     """What every process of a training is told."""
 
+    profile: Profile
     folder: Path
     adapter: Path | None
     scratch: Path | None
@@ -88,6 +91,7 @@ async def one_round(parts: Parts, holder: Holder) -> Session:
     else:
         parts.events.happened(f"goes on with round {session.name} ({session.status.value})")
     manifest = await parts.registry.manifest(session.id)
+    parts = replace(parts, profile=await _profile_of(parts, manifest))
     try:
         async with _recorded(parts, session) as told:
             await _through(parts, holder, session, manifest, told)
@@ -134,6 +138,19 @@ async def _frozen(parts: Parts, holder: Holder) -> Session:
     return session
 
 
+async def _profile_of(parts: Parts, manifest: Manifest) -> Profile:
+    """As it was when the round was frozen: what was changed since counts from the next one on."""
+    scratch, _ = await lineage(parts.registry, parts.profile)
+    try:
+        frozen = Profile.model_validate(dict(manifest.settings))
+    except ValidationError as error:
+        raise Fatal(
+            "the open round was begun by another version of the trainer, whose profile this one"
+            f" does not understand ({error.errors()[0]['loc']}): `codelupe-trainer once --anew`"
+        ) from error
+    return frozen.of_round(is_first=scratch is None)
+
+
 async def _through(
     parts: Parts,
     holder: Holder,
@@ -178,6 +195,7 @@ async def _trained(
         scratch = folder / "scratch"
         await _train_tokenizer(parts, manifest, scratch)
     job = Job(
+        parts.profile,
         folder,
         await _adapter(parts, active, manifest),
         scratch,
@@ -207,15 +225,11 @@ def _tracked(
     """Trackers wait for their servers, so not in the event loop."""
     logs = _home(parts) / "logs"
     with tracking(parts.profile, session.id, session.name, logs, parts.events.happened):
-        return train(parts.profile, parts.device, job, parts.stop, told)
+        return train(parts.device, job, parts.stop, told)
 
 
 def train(
-    profile: Profile,
-    device: Device,
-    job: Job | None,
-    stop: Stop,
-    told: Callable[[Progress], None],
+    device: Device, job: Job | None, stop: Stop, told: Callable[[Progress], None]
 ) -> Trained | Stopped:
     """The part of a round that every process of it has; `job` is rank 0's. Blocks until it ends."""
     from trainer.finetune import finetune
@@ -227,9 +241,9 @@ def train(
         return job
 
     job = distributed.from_main(mine)
-    loaded: Loaded = load(profile, device, adapter=job.adapter, scratch=job.scratch)
+    loaded: Loaded = load(job.profile, device, adapter=job.adapter, scratch=job.scratch)
     return finetune(
-        profile,
+        job.profile,
         loaded,
         BlockReader(job.folder / "rows"),
         {name: BlockReader(job.folder / name) for name in job.sets},
@@ -339,7 +353,7 @@ async def _publish(
     trained: Trained,
     folder: Path,
 ) -> None:
-    from trainer.release import next_version, point, prune, publish
+    from trainer.release import next_version, publish
 
     parts.state.enter(Doing.PUBLISHING, session.name)
     scratch, active = await lineage(parts.registry, parts.profile)
@@ -362,11 +376,18 @@ async def _publish(
     status = SessionStatus.COMPLETED if version.is_active else SessionStatus.NOT_PROMOTED
     await parts.registry.add_results(session.id, name, version.evaluation_results)
     await _finish(parts, holder, session, status, version=version)
-    versions = await parts.registry.versions(parts.profile.name)
+    await tidy(parts)
+
+
+async def tidy(parts: Parts) -> None:
+    """Make the folder of versions agree with the registry: the link, and what may go."""
+    from trainer.release import point, prune
+
+    name, keep = parts.profile.name, parts.profile.model_saving.keep_versions
+    versions = await parts.registry.versions(name)
     current = next((one.version for one in versions if one.is_active), None)
-    await asyncio.to_thread(point, parts.models_dir, parts.profile.name, current)
-    keep = parts.profile.model_saving.keep_versions
-    await asyncio.to_thread(prune, parts.models_dir, parts.profile.name, versions, keep)
+    await asyncio.to_thread(point, parts.models_dir, name, current)
+    await asyncio.to_thread(prune, parts.models_dir, name, versions, keep)
 
 
 def _scratch_of(parts: Parts, folder: Path) -> Path | None:
