@@ -54,8 +54,7 @@ def definitions(text: str, language: str | None) -> list[Definition]:
     _, found = _scan(data, np.zeros(1, np.int64), size, [language])
     return [
         Definition(raw[start : start + size].decode(), start)
-        for start, size in found.tolist()
-        if size
+        for start, size in found[found[:, 1] > 0].tolist()
     ]
 
 
