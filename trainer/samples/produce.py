@@ -19,10 +19,7 @@ from codelupe_daemon.errors import Fatal, Transient
 from trainer.profile import Profile
 from trainer.samples import blocks, plan
 from trainer.samples.maker import Made, Maker
-from trainer.samples.tokenizer import train_tokenizer
 from trainer.types import Taken
-
-__all__ = ["Produced", "Texts", "produce", "train_tokenizer"]
 
 Texts = Callable[[Sequence[bytes]], Awaitable[dict[bytes, str]]]
 

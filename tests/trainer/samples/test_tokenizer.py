@@ -9,8 +9,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.trainer.samples.conftest import sources
-from trainer.samples.produce import train_tokenizer
-from trainer.samples.tokenizer import CONTROLS
+from trainer.samples.tokenizer import CONTROLS, train_tokenizer
 
 
 @pytest.fixture(scope="module")
