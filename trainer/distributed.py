@@ -92,11 +92,15 @@ def from_main(ask: Callable[[], Answer]) -> Answer:
     return cast("Answer", said[0])
 
 
-def arguments(kind: Literal["ddp", "fsdp", "deepspeed"]) -> dict[str, Any]:
-    """What `TrainingArguments` is to be told. FSDP keeps whole weights in its checkpoints, and a
-    shard of the optimizer a process; DeepSpeed (ZeRO 2) runs where a person has installed it."""
+def arguments(
+    kind: Literal["ddp", "fsdp", "deepspeed"], device: Literal["cuda", "cpu", "mps"]
+) -> dict[str, Any]:
+    """What `TrainingArguments` is to be told. With FSDP a checkpoint holds the whole weights;
+    DeepSpeed (ZeRO 2) runs where a person has installed it. Raises `Fatal` where it cannot be."""
     if world_size() == 1 or kind == "ddp":
         return {"ddp_find_unused_parameters": False}
+    if device != "cuda":  # accelerate would run DDP without a word
+        raise Fatal(f"training.distributed is {kind}, which needs GPUs: set it to ddp")
     if kind == "fsdp":
         return {"fsdp": True, "fsdp_config": {"state_dict_type": "FULL_STATE_DICT"}}
     if find_spec("deepspeed") is None:
@@ -104,9 +108,7 @@ def arguments(kind: Literal["ddp", "fsdp", "deepspeed"]) -> dict[str, Any]:
             "training.distributed is deepspeed, which is not installed: install the package "
             "deepspeed, or set training.distributed to ddp or fsdp"
         )
-    auto = dict.fromkeys(("train_batch_size", "train_micro_batch_size_per_gpu"), "auto")
-    return {"deepspeed": auto | {
-        "gradient_accumulation_steps": "auto", "gradient_clipping": "auto",
-        "bf16": {"enabled": "auto"}, "fp16": {"enabled": "auto"},
-        "zero_optimization": {"stage": 2},
-    }}  # fmt: skip
+    auto = ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
+    precisions = {name: {"enabled": "auto"} for name in ("bf16", "fp16")}
+    zero = {"zero_optimization": {"stage": 2}, "gradient_clipping": "auto"}
+    return {"deepspeed": dict.fromkeys(auto, "auto") | precisions | zero}

@@ -106,7 +106,7 @@ def _run(engine: Engine, checkpoint: Path | None, folder: Path) -> Trained | Sto
         refuse_among_others(error)
         return None
     finally:
-        engine.accelerator.unwrap_model(engine.model_wrapped, keep_fp32_wrapper=False)
+        engine.leave()
 
 
 def _finish(engine: Engine, folder: Path) -> Trained:
@@ -211,5 +211,5 @@ def _arguments(
         disable_tqdm=True,
         remove_unused_columns=False,
         ignore_data_skip=True,  # the stream itself begins where it stopped
-        **distributed.arguments(training.distributed),
+        **distributed.arguments(training.distributed, device.kind),
     )
