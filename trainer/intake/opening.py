@@ -39,9 +39,9 @@ def _source(settings: Settings, kind: str) -> Source:
         case "processed_files":
             from trainer.intake.table import Postgres, Sqlite, TableSource
 
-            is_served = settings.is_served
-            database = Postgres(settings.store) if is_served else Sqlite(settings.store_path)
-            return TableSource(database)
+            if settings.is_served:
+                return TableSource(Postgres(settings.store))
+            return TableSource(Sqlite(settings.store_path))
         case path if Path(path).is_file():
             from trainer.intake.files import FileSource
 

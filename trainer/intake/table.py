@@ -7,7 +7,6 @@ A head is told only when every transaction that was under way as it was seen has
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -43,28 +42,7 @@ where size_bytes <= $4 or size_bytes = coalesce(octet_length(content), 0) order 
 """
 
 
-class Database(ABC):
-    """What a table lies in."""
-
-    columns: str
-    texts: str
-    page: str
-
-    @abstractmethod
-    async def open(self) -> None: ...
-
-    @abstractmethod
-    async def close(self) -> None: ...
-
-    @abstractmethod
-    async def rows(self, statement: str, *bound: Any) -> list[Any]: ...
-
-    @abstractmethod
-    async def settled(self) -> int:
-        """The greatest id below which nothing more will appear; 0 where none is known yet."""
-
-
-class Postgres(Database):
+class Postgres:
     """Ids are safe once the oldest transaction under way is younger than all that were under way
     when they were seen. A session with cached ids of its own (`cache` of a sequence) breaks that.
     """
@@ -97,6 +75,7 @@ class Postgres(Database):
         return await self._server.rows(statement, *bound)
 
     async def settled(self) -> int:
+        """The greatest id below which nothing more will appear; 0 where none is known yet."""
         if self._seen is None:
             [self._seen] = await self.rows(
                 "select coalesce(max(id), 0), pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
@@ -111,7 +90,7 @@ class Postgres(Database):
         return self._settled
 
 
-class Sqlite(Database):
+class Sqlite:
     """One writer at a time, so the order of ids is that of commits."""
 
     columns = "select name from pragma_table_info('processed_files')"
@@ -159,7 +138,7 @@ def _array(ids: list[int]) -> apsw.SQLiteValue:
 class TableSource(TextSource):
     name = "processed_files"
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Postgres | Sqlite) -> None:
         super().__init__()
         self._database = database
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -12,11 +13,15 @@ from codelupe_daemon.errors import Fatal, Transient
 from codelupe_daemon.journal.base import Rejudged
 from codelupe_daemon.journal.clusters import Cluster, Member, WindowRow
 from tests.contract.build import content, hash_of, repo, text
-from tests.trainer.intake.build import InElasticsearch, InJournal, all_rows
+from tests.trainer.intake.build import InElasticsearch, InJournal, all_rows, profile
 from tests.trainer.intake.conftest import JOURNALS
+from tests.trainer.intake.test_freeze import trained
 from trainer.intake import elasticsearch as source
 from trainer.intake.elasticsearch import ElasticsearchSource
+from trainer.intake.freeze import pending
 from trainer.intake.journal import JournalSource
+from trainer.registry.base import Registry
+from trainer.types import Origin
 
 ANT, BEE, CAT = (text(word) for word in ("ant", "bee", "cat"))
 on_journals = pytest.mark.parametrize("kind", JOURNALS)
@@ -165,3 +170,34 @@ async def test_a_server_that_was_away_goes_on_where_it_was(
     begun.clear()
     with pytest.raises(Transient, match="away"):
         await all_rows(journal.source)
+
+
+@on_journals
+async def test_every_row_is_considered_once_while_others_write(
+    journal: InJournal, registry: Registry
+) -> None:
+    await journal.source.open()
+    is_written = asyncio.Event()
+
+    async def write() -> None:
+        """Adds, moves and removes; a text taken down; one that comes back."""
+        for number in range(12):
+            shared = {f"{n}.py": text(f"word{n}") for n in range(number, number + 4)}
+            await journal.ingest.complete(repo(f"r/{number % 5}", "MIT", number), shared)
+            if number == 6:
+                await journal.journal.forget_content(hash_of(text("word5")))
+            await journal.put_clusters()
+        is_written.set()
+
+    writing = asyncio.create_task(write())
+    plan, number, new = profile(max_window_rows=7), 0, []
+    while not is_written.is_set() or (await pending(journal.source, registry, plan)).rows:
+        number += 1
+        manifest = await trained(journal.source, registry, plan, number)
+        assert manifest.to_id - manifest.from_id <= 7
+        new += [row.content_hash for row in manifest.taken if row.origin is Origin.NEW]
+    await writing
+    assert await registry.watermark(plan.name, "journal") == await journal.journal.last_id()
+    assert len(set(new)) == len(new)
+    live = await journal.journal.live(0, 100, content=False)
+    assert {one.content_hash for one in live} <= set(new)
