@@ -153,7 +153,7 @@ def peak_flops(name: str) -> float | None:
 def what_fits(on: Device) -> str:
     """The shipped profiles for such a device, in words."""
     cards = {name: load_profile(name).model.card_gb for name in shipped()}
-    memory_gb = on.memory_bytes / GB + 0.5 if on.kind == "cuda" else 0  # drivers keep some of it
+    memory_gb = on.memory_bytes / GB + 1 if on.kind == "cuda" else 0  # the driver keeps some of it
     fitting = sorted(name for name, gb in cards.items() if (gb or 0) <= memory_gb)
     return f"of the profiles that come along {' and '.join(fitting)} would fit {on.name}"
 

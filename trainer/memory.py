@@ -15,8 +15,8 @@ from trainer.shapes import Shape, Style, shape_of
 
 MARGIN = 1 / 8
 """Of the card stays free: for the allocator's fragments, and for a desktop."""
-CONTEXT_BYTES = GB // 2
-"""CUDA's context, kernels and cuBLAS workspaces: outside of what torch counts as allocated."""
+CONTEXT_BYTES, CONTEXT_SHARE = GB // 4, 0.01
+"""CUDA's context and kernels, beside what torch allocates; they grow with the card."""
 LOGITS = 1 << 26
 """So many logits the chunked loss holds at once; equal to the loss' own, which a test holds."""
 LOGIT_BYTES = 12
@@ -24,6 +24,7 @@ LOGIT_BYTES = 12
 BLOCK_8BIT, MIN_8BIT = 256, 4096
 """bitsandbytes' 8-bit Adam: weights with one fp32 scale; smaller tensors keep fp32 states."""
 
+CONTEXT = "CUDA context"
 BYTES = {"bf16": 2, "fp16": 2, "fp32": 4}
 
 
@@ -51,6 +52,13 @@ class MemoryPlan:
     @property
     def fits(self) -> bool:
         return self.total_bytes <= self.card_bytes * (1 - MARGIN)
+
+    def as_json(self) -> dict[str, Any]:
+        totals = {"total_bytes": self.total_bytes, "card_bytes": self.card_bytes, "fits": self.fits}
+        items = {name: amount for name, amount in self.items.items() if amount}
+        return (
+            self.batches._asdict() | totals | {"trained_parameters": self.trained, "items": items}
+        )
 
 
 class _Costs(NamedTuple):
@@ -142,7 +150,7 @@ def _fixed(profile: Profile, device: Device, shape: Shape, world_size: int) -> d
         for name in whole or tuple(items):
             items[name] //= world_size
     if device.kind == "cuda":
-        items["CUDA context"] = CONTEXT_BYTES
+        items[CONTEXT] = CONTEXT_BYTES + int(CONTEXT_SHARE * device.memory_bytes)
     return items
 
 
