@@ -183,6 +183,12 @@ class Engine(Trainer):  # type: ignore[misc]  # transformers is not typed
     def load_weights(self, checkpoint: Path) -> None:
         self._load_from_checkpoint(str(checkpoint))
 
+    def leave(self) -> None:
+        """Whatever way it ended: reports are written out, and the model is as it came."""
+        if self.is_in_train:
+            self.callback_handler.on_train_end(self.args, self.state, self.control)
+        self.accelerator.unwrap_model(self.model_wrapped, keep_fp32_wrapper=False)
+
     def save_now(self) -> None:
         """A checkpoint of the last whole step; one that is there stays."""
         self.restore_random()
@@ -207,7 +213,6 @@ class Flow(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
             engine.save_now()
         elif course.is_due(state.global_step) and course.measured_step < state.global_step:
             engine.evaluate()  # the checkpoint was written in the middle of it
-            engine.save_now()
         self.began = time.perf_counter()
         if course.is_over(state.global_step):
             raise Over
@@ -251,15 +256,13 @@ class Flow(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
         engine, course = self.engine, self.engine.course
         tally, world = engine.collator.take_tally(), distributed.world_size()
         flops_s = engine.work.flops(tally, supervised // world) / seconds
-        measured = course.measured_step > 0
+        measured = (at["eval_loss"] for at in reversed(course.history) if "eval_loss" in at)
         return Progress(
             step=step,
             steps=max(step, course.last_step()),
             epoch=step * course.step_rows / (course.epoch_rows or course.steps * course.step_rows),
             loss=logs["loss"],
-            eval_loss=next(at["eval_loss"] for at in reversed(course.history) if "eval_loss" in at)
-            if measured
-            else None,
+            eval_loss=next(measured, None),
             learning_rate=logs["learning_rate"],
             grad_norm=logs.get("grad_norm"),
             tokens=course.tokens,

@@ -19,6 +19,7 @@ from trainer import distributed
 from trainer.checkpoints import newest, path_of
 from trainer.devices import Device
 from trainer.errors import OutOfMemory
+from trainer.finetune.attention import attention_of
 from trainer.finetune.collate import Collator, Reader
 from trainer.finetune.course import Course, plan_course, read
 from trainer.finetune.engine import Engine, Halted, Over, refuse_among_others
@@ -60,8 +61,25 @@ def finetune(
     """
     if not rows.estimated_rows():
         raise Rejected("nothing of this round can be trained on")
+    with attention_of(loaded.model, profile.model.max_length) as is_flat:
+        return _finetune(
+            profile, loaded, rows, sets, folder, plan=plan, stop=stop, told=told, is_flat=is_flat
+        )
+
+
+def _finetune(
+    profile: Profile,
+    loaded: Loaded,
+    rows: Reader,
+    sets: Mapping[str, Reader],
+    folder: Path,
+    *,
+    plan: Batches,
+    stop: threading.Event,
+    told: Callable[[Progress], None],
+    is_flat: bool,
+) -> Trained | Stopped:
     device = loaded.device
-    is_flat = loaded.model.config._attn_implementation == "flash_attention_2"  # noqa: SLF001 - it has no other name
     collator = Collator(
         loaded.tokenizer.pad_token_id or 0, profile.model.max_length, is_flat=is_flat
     )

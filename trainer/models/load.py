@@ -57,6 +57,7 @@ def load(profile: Profile, device: Device, *, adapter: Path | None, scratch: Pat
         model = _drawn(profile, device, tokenizer)
     else:
         model = _or_fatal(profile, partial(_pretrained, profile, device, folder))
+    _check_sizes(model, tokenizer, profile)
     architecture = architecture_of(model.config)
     if profile.model.use_lora and not _is_unborn(profile, scratch):
         model = _adapted(model, profile, architecture, adapter)
@@ -163,6 +164,19 @@ def _pretrained(profile: Profile, device: Device, folder: str) -> Any:
         device_map={"": here},
         **_hub(profile),
     )
+
+
+def _check_sizes(model: Any, tokenizer: Any, profile: Profile) -> None:
+    """On a GPU a wrong index ends the process with a message that says nothing."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions and profile.model.max_length > positions:
+        raise Fatal(f"{profile.model.name} takes {positions} tokens: lower model.max_length")
+    entries = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > entries:
+        raise Fatal(
+            f"the tokenizer of {profile.model.name} has {len(tokenizer)} tokens and its model "
+            f"{entries}: set model.name to a folder in which they belong together"
+        )
 
 
 def _quantised(profile: Profile, dtype: torch.dtype) -> BitsAndBytesConfig | None:

@@ -133,6 +133,17 @@ def test_a_round_begins_with_the_adapter_it_is_given(tmp_path: Path) -> None:
     assert second.before == pytest.approx(first.after, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    "shape, told",
+    [({"max_position_embeddings": 63}, "takes 63 tokens: lower"), ({"vocab_size": 260}, "265")],
+)
+def test_a_model_that_is_too_small_for_the_profile_is_refused(
+    shape: dict[str, int], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(Fatal, match=told):
+        loaded(tiny_profile(tmp_path, shape=shape))
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "fp32"])
 @pytest.mark.parametrize("use_lora", [True, False], ids=["adapted", "whole"])
 def test_what_is_frozen_has_the_cards_precision_and_what_is_trained_can_be(
