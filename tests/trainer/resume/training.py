@@ -72,8 +72,8 @@ class Outcome(NamedTuple):
     """Of the best and the final weights, and of everything of the last checkpoint that counts."""
 
 
-def make_model(folder: Path) -> Path:
-    return tiny.save_model(folder, attention_dropout=0.1)
+def make_model(folder: Path, dropout: float = 0.1) -> Path:
+    return tiny.save_model(folder, attention_dropout=dropout)
 
 
 def train(
