@@ -134,6 +134,15 @@ def _hash(rows: Packed) -> str:
     return hasher.hexdigest()
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises `Fatal` for what is none."""
+    try:
+        said: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise Fatal(f"{path} is damaged: remove {path.parent} and start again") from error
+    return said
+
+
 def write_json(path: Path, said: Mapping[str, Any]) -> None:
     write(path, json.dumps(said, indent=1).encode())
 

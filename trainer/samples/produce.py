@@ -7,10 +7,9 @@ that was interrupted goes on with the first block that is missing or damaged.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,13 +56,15 @@ async def produce(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / blocks.ENDED).unlink(missing_ok=True)
-    facts: dict[int, blocks.Facts] = {}
     parts: list[Made] = []
     try:
         maker = await asyncio.to_thread(Maker, profile, tokenizer, seed)
         planned = await asyncio.to_thread(plan.blocks, taken, maker.mix, maker.max_chars)
-        source = plan.digest(taken, _LAYOUT, seed, *_what_decides(profile, tokenizer))
-        await asyncio.to_thread(_begin, folder, planned, source, facts)
+        described = tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template
+        decides = _LAYOUT, seed, profile.data, profile.model.max_length, *described
+        digest = await asyncio.to_thread(plan.digest, taken, *decides)
+        _begin(folder, {"digest": digest, "chars": [block.chars for block in planned]})
+        facts = await asyncio.to_thread(_whole_blocks, folder, len(planned))
         pages = plan.pages(planned, set(range(len(planned))) - set(facts), taken)
         work = _work(texts, taken, maker)
         async with aclosing(_ahead(pages, work, is_stopping)) as ready:
@@ -87,36 +88,31 @@ async def produce(
     return Produced(is_whole, total)
 
 
-def _what_decides(profile: Profile, tokenizer: Any) -> tuple[object, ...]:
-    """About the blocks' contents, beside manifest and seed."""
-    described = tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template
-    return profile.data, profile.model.max_length, *described
-
-
-def _begin(
-    folder: Path, planned: Sequence[plan.Block], source: str, facts: dict[int, blocks.Facts]
-) -> None:
-    """Write down what the blocks are made from, or see that it is the same, and verify those
-    that are there.
-    """
-    said = {"digest": source, "chars": [block.chars for block in planned]}
+def _begin(folder: Path, said: Mapping[str, Any]) -> None:
+    """Write down what the blocks are made from, or see that it is the same."""
     path = folder / blocks.PLAN
     if not path.exists():
         blocks.write_json(path, said)
-    elif json.loads(path.read_bytes()) != said:
+    elif blocks.read_json(path) != said:
         raise Fatal(
             f"the rows in {folder} were made from another manifest, tokenizer or `data` section: "
             f"remove the folder, and they are made again"
         )
-    for block in range(len(planned)):
+
+
+def _whole_blocks(folder: Path, count: int) -> dict[int, blocks.Facts]:
+    """Those that are there already, each read and verified."""
+    facts = {}
+    for block in range(count):
         if blocks.path_of(folder, block).exists():
             try:
                 blocks.load(folder, block)
                 facts[block] = blocks.facts_of(folder, block)
             except Fatal as error:
                 _log.warning("%s", error)
-    if len(facts) < len(planned):
+    if len(facts) < count:
         (folder / blocks.DONE).unlink(missing_ok=True)
+    return facts
 
 
 def _work(

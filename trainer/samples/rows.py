@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from codelupe_daemon.errors import Fatal, Transient
-from trainer.samples.blocks import DONE, ENDED, PLAN, Facts, Packed, facts_of, load, path_of
+from trainer.samples.blocks import (
+    DONE,
+    ENDED,
+    PLAN,
+    Facts,
+    Packed,
+    facts_of,
+    load,
+    path_of,
+    read_json,
+)
 
 _LOOK_S = 0.1
 
@@ -41,7 +50,7 @@ class BlockReader:
     def facts(self) -> Facts | None:
         """Of all rows, once the last block is written."""
         done = self._folder / DONE
-        return Facts(**_read(done)["facts"]) if done.exists() else None
+        return Facts(**read_json(done)["facts"]) if done.exists() else None
 
     def estimated_rows(self) -> int:
         """How many rows there will be: exact once the last block is written, before that from
@@ -71,7 +80,7 @@ class BlockReader:
     def _planned(self) -> list[int]:
         """Every block by the characters of its texts."""
         self._wait_for(self._folder / PLAN)
-        chars: list[int] = _read(self._folder / PLAN)["chars"]
+        chars: list[int] = read_json(self._folder / PLAN)["chars"]
         return chars
 
     def _wait_for(self, path: Path) -> None:
@@ -80,7 +89,7 @@ class BlockReader:
             ended = self._folder / ENDED
             # Looked for again: the last block may have come just before the end.
             if ended.exists() and not path.exists():
-                _raise(_read(ended))
+                _raise(read_json(ended))
             if time.monotonic() > until:
                 raise Transient(f"no rows came to {self._folder} in {self._wait_s:g} s")
             time.sleep(_LOOK_S)
@@ -95,16 +104,6 @@ def _rows(block: Packed, order: npt.NDArray[np.int64]) -> Iterator[PackedRow]:
         end = int(ends[last - 1])
         part = slice(end - sum(lengths), end)
         yield PackedRow(block.tokens[part], block.supervised[part], tuple(lengths))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        said: dict[str, Any] = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise Fatal(
-            f"{path} is damaged: remove the folder {path.parent} and start again"
-        ) from error
-    return said
 
 
 def _raise(ended: dict[str, Any]) -> None:

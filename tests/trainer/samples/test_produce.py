@@ -179,6 +179,11 @@ async def test_what_is_said_of_the_rows_may_be_damaged_too(
     (tmp_path / name).write_text("{")
     with pytest.raises(Fatal, match=f"{name} is damaged"):
         BlockReader(tmp_path).estimated_rows()
+    if name == "done.json":  # only says again what the blocks say
+        assert (await made(tmp_path, qwen)).facts == BlockReader(tmp_path).facts
+    else:
+        with pytest.raises(Fatal, match=f"{name} is damaged: remove"):
+            await made(tmp_path, qwen)
 
 
 @pytest.mark.parametrize(
