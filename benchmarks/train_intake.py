@@ -158,7 +158,7 @@ async def _measure(work: Path, rows: int) -> dict[str, Any]:
     await source.open()
     ours, theirs, chars, first_block_s = [], [], 0, []
     produced = None
-    step = min(ROUND_ROWS, -(-rows // 4))
+    step = min(ROUND_ROWS, -(-rows // 2))
     few = await _window(source, 0, min(step, _WARM_ROWS))  # machine code is compiled, once ever
     await _ours(source.texts, few, profile, tokenizer, work / "warm")
     for after_id in range(0, rows, step):
