@@ -21,7 +21,7 @@ from transformers import (
 from transformers.utils import logging
 
 from codelupe_daemon.errors import Fatal
-from trainer.devices import Device
+from trainer.devices import Device, trained_precision
 from trainer.models import architecture_of
 from trainer.models.base import Architecture
 from trainer.models.digest import WEIGHTS, digest_of, digest_of_seed
@@ -61,7 +61,7 @@ def load(profile: Profile, device: Device, *, adapter: Path | None, scratch: Pat
     architecture = architecture_of(model.config)
     if profile.model.use_lora and not _is_unborn(profile, scratch):
         model = _adapted(model, profile, architecture, adapter)
-        _cast_adapter(model, torch.bfloat16 if device.precision == "bf16" else torch.float32)
+        _cast_adapter(model, DTYPES[trained_precision(profile, device)])
     base = base_of(profile, scratch)
     return Loaded(model, tokenizer, architecture, base, device)
 
@@ -152,8 +152,8 @@ def _drawn(profile: Profile, device: Device, tokenizer: Any) -> Any:
 def _pretrained(profile: Profile, device: Device, folder: str) -> Any:
     model = profile.model
     config = AutoConfig.from_pretrained(folder, **_hub(profile))
-    # Trained whole, weights are kept in fp32: a small step would vanish in bf16's 8 bits.
-    dtype = DTYPES[device.precision] if model.use_lora else torch.float32
+    # Trained whole, they are kept in fp32 if they may: a small step vanishes in bf16's 8 bits.
+    dtype = DTYPES[device.precision if model.use_lora else trained_precision(profile, device)]
     here: int | str = torch.cuda.current_device() if device.kind == "cuda" else device.kind
     return AutoModelForCausalLM.from_pretrained(
         folder,
