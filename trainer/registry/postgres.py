@@ -11,6 +11,7 @@ from trainer.registry.steps import Each, Steps
 from trainer.registry.tables import PACKAGE, TableRegistry, statements
 
 SQL: Final = statements("postgres")
+CONNECTIONS_MAX: Final = 3  # a write, the lease, somebody who looks
 T = TypeVar("T")
 
 
@@ -18,7 +19,7 @@ class PostgresRegistry(TableRegistry):
     """See `Registry`. Nothing is kept in a session: it also works through a bouncer."""
 
     def __init__(self, url: str) -> None:
-        self._server = Server(url)
+        self._server = Server(url, connections_max=CONNECTIONS_MAX)
         self.location = self._server.location
 
     async def open(self) -> None:

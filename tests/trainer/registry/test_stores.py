@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from codelupe_daemon.errors import Fatal, Transient
 from codelupe_daemon.journal import sqlite_files, training
 from codelupe_daemon.journal.owner import this_process
 from codelupe_daemon.journal.postgres import PostgresJournal
+from tests.contract.build import ELSEWHERE
 from tests.contract.stores import URL
 from tests.servers.postgres import query
 from tests.servers.proxy import Proxy
@@ -192,6 +194,18 @@ async def test_a_connection_that_breaks_in_the_middle_of_a_beginning(postgres_ur
         await registry.begin(done.holder, many, {})
         assert len((await registry.manifest("one")).taken) == 20_000
         await registry.close()
+
+
+async def test_the_clock_of_leases_is_the_databases(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opening(Settings(store=postgres_url)) as registry:
+        held = await registry.claim(PROFILE, ELSEWHERE, LEASE_S)
+        assert held is not None
+        monkeypatch.setattr(time, "time", lambda: 4e9)
+        assert await registry.claim(PROFILE, this_process(), LEASE_S) is None
+        query(postgres_url, "update training_leases set until = training_now() - 1")
+        assert await registry.claim(PROFILE, this_process(), LEASE_S) is not None
 
 
 async def test_tables_of_the_journal_are_not_needed(postgres_url: str) -> None:
