@@ -12,7 +12,7 @@ import pytest
 
 from tests.trainer.resume.children import TIMEOUT_S, ended, started
 from tests.trainer.resume.conftest import IS_FULL, Whole
-from tests.trainer.resume.training import Outcome
+from tests.trainer.resume.training import Outcome, steps
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -35,9 +35,9 @@ def test_killed_and_gone_on_with_is_the_same(
     assert killed > 0
     for _ in range(MOMENTS["a time"]):
         child = started("lora", model, tmp_path)
-        newest_before = max(tmp_path.glob("checkpoints/checkpoint-*/manifest.json"), default=None)
-        while child.poll() is None and newest_before and newest_before.exists():
-            time.sleep(0.01)  # until it has written others, and removed this one
+        before = steps(tmp_path)
+        while child.poll() is None and steps(tmp_path) == before:
+            time.sleep(0.01)
         time.sleep(draw.uniform(0, 0.1))
         child.kill()
         child.communicate(timeout=TIMEOUT_S)
