@@ -34,7 +34,8 @@ def pass_through(model: Any, *, is_flat: bool) -> tuple[Tensor, Tensor]:
     del batch["labels"]
     model.train().zero_grad()
     states = hidden_states(model, batch).view(4, LENGTH, -1)
-    (states * torch.linspace(-1, 1, states.numel()).view_as(states)).sum().backward()
+    total = (states * torch.linspace(-1, 1, states.numel()).view_as(states)).sum()
+    torch.autograd.backward(total)
     gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
     return states.detach(), torch.cat(gradients)
 
