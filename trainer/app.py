@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from codelupe_daemon.command import stopped_by_signals
@@ -111,6 +113,7 @@ async def _device(settings: Settings, profile: Profile) -> Any:
 def _stopped_by_signals(parts: Parts, notifier: Notifier | None = None) -> Any:
     def stop() -> None:
         parts.events.happened("stops, once a checkpoint is written")
+        parts.state.enter(Doing.STOPPING, parts.state.session)
         if notifier is not None:
             notifier.stopping()
         parts.stop.set()
@@ -176,7 +179,7 @@ async def plan(settings: Settings, overrides: Sequence[str], *, measure: bool) -
         found = await pending(rows, kept, profile)
         manifest, _ = await freeze(
             rows, kept, profile, session_id="plan", base=Base(profile.model.name, None, ""),
-            seed=profile.training.seed, now=0,
+            seed=profile.training.seed, now=int(time.time()),
         )  # fmt: skip
     sides = [row.side for row in manifest.taken]
     told = {
@@ -203,14 +206,16 @@ async def samples(settings: Settings, overrides: Sequence[str], limit: int) -> l
     async with source(settings, settings.training_source) as rows, registry(settings) as kept:
         manifest, _ = await freeze(
             rows, kept, profile, session_id="look", base=Base(profile.model.name, None, ""),
-            seed=profile.training.seed, now=0,
+            seed=profile.training.seed, now=int(time.time()),
         )  # fmt: skip
-        scratch, active = await lineage(kept, profile)
-        if profile.model.from_scratch and active is None:
+        root, _ = await lineage(kept, profile)
+        if profile.model.from_scratch and root is None:
             raise UsageError(
                 f"{profile.name} gets its tokenizer in its first round: `codelupe-trainer once`"
             )
-        tokenizer = await asyncio.to_thread(tokenizer_of, profile, scratch)
+        tokenizer = await asyncio.to_thread(
+            tokenizer_of, profile, Path(root.path) if root else None
+        )
         return await look(
             rows.texts, [row for row in manifest.taken if row.side is Side.TRAIN][:SEEN_MAX],
             profile, tokenizer, seed=manifest.seed, limit=limit,

@@ -33,6 +33,7 @@ from trainer.observe.trackers import tracking
 from trainer.profile import Profile
 from trainer.registry.base import Holder, Registry, Session, Version
 from trainer.types import (
+    Base,
     Manifest,
     Progress,
     SessionStatus,
@@ -117,8 +118,8 @@ async def _frozen(parts: Parts, holder: Holder) -> Session:
     from trainer.models.load import base_of
 
     parts.state.enter(Doing.FREEZING)
-    scratch, active = await lineage(parts.registry, parts.profile)
-    base = await asyncio.to_thread(base_of, parts.profile, scratch)
+    root, active = await lineage(parts.registry, parts.profile)
+    base = await asyncio.to_thread(base_of, parts.profile, Path(root.path) if root else None)
     now = int(time.time())
     manifest, sides = await freeze(
         parts.source,
@@ -140,7 +141,7 @@ async def _frozen(parts: Parts, holder: Holder) -> Session:
 
 async def _profile_of(parts: Parts, manifest: Manifest) -> Profile:
     """As it was when the round was frozen: what was changed since counts from the next one on."""
-    scratch, _ = await lineage(parts.registry, parts.profile)
+    root, _ = await lineage(parts.registry, parts.profile)
     try:
         frozen = Profile.model_validate(dict(manifest.settings))
     except ValidationError as error:
@@ -148,7 +149,7 @@ async def _profile_of(parts: Parts, manifest: Manifest) -> Profile:
             "the open round was begun by another version of the trainer, whose profile this one"
             f" does not understand ({error.errors()[0]['loc']}): `codelupe-trainer once --anew`"
         ) from error
-    return frozen.of_round(is_first=scratch is None)
+    return frozen.of_round(is_first=root is None)
 
 
 async def _through(
@@ -190,14 +191,14 @@ async def _trained(
 ) -> Trained | Stopped:
     folder = _folder(parts, session)
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    scratch, active = await lineage(parts.registry, parts.profile)
-    if parts.profile.model.from_scratch and scratch is None:
-        scratch = folder / "scratch"
+    root, _ = await lineage(parts.registry, parts.profile)
+    scratch = scratch_of(parts.profile, root, folder)
+    if scratch is not None and root is None:
         await _train_tokenizer(parts, manifest, scratch)
     job = Job(
         parts.profile,
         folder,
-        await _adapter(parts, active, manifest),
+        await _adapter(parts, manifest),
         scratch,
         _batches(parts),
         await _measure(parts, manifest, folder, scratch),
@@ -305,8 +306,9 @@ def _batches(parts: Parts) -> Batches:
 # -- what a round starts from ----------------------------------------------------------------------
 
 
-async def lineage(registry: Registry, profile: Profile) -> tuple[Path | None, Version | None]:
-    """Where the first whole model of a `from_scratch` profile lies, and the active version."""
+async def lineage(registry: Registry, profile: Profile) -> tuple[Version | None, Version | None]:
+    """The first whole model of a `from_scratch` profile, which all others rest on, and the active
+    version."""
     versions = {one.version: one for one in await registry.versions(profile.name)}
     active = next((one for one in versions.values() if one.is_active), None)
     if active is None or not profile.model.from_scratch:
@@ -314,16 +316,34 @@ async def lineage(registry: Registry, profile: Profile) -> tuple[Path | None, Ve
     root = active
     while root.parent in versions:
         root = versions[root.parent]
-    return Path(root.path), active
+    return root, active
 
 
-async def _adapter(parts: Parts, active: Version | None, manifest: Manifest) -> Path | None:
+async def parent_of(registry: Registry, profile: Profile, base: Base) -> Version | None:
+    """The version that a round's result rests on."""
+    if profile.training.start_from == "base":
+        return (await lineage(registry, profile))[0]
+    versions = await registry.versions(profile.name)
+    return next((one for one in versions if one.version == base.version), None)
+
+
+def scratch_of(profile: Profile, root: Version | None, folder: Path) -> Path | None:
+    """Where a `from_scratch` profile has its tokenizer, and in time its first weights."""
+    if not profile.model.from_scratch:
+        return None
+    return Path(root.path) if root else folder / "scratch"
+
+
+async def _adapter(parts: Parts, manifest: Manifest) -> Path | None:
     from trainer.release import active_adapter, check_base
 
-    if active is None or parts.profile.training.start_from == "base":
+    if parts.profile.training.start_from == "base":
         return None
-    folder = await asyncio.to_thread(active_adapter, parts.models_dir, active)
-    check_base(parts.models_dir, active, manifest.base)
+    parent = await parent_of(parts.registry, parts.profile, manifest.base)
+    if parent is None:
+        return None
+    folder = await asyncio.to_thread(active_adapter, parts.models_dir, parent)
+    check_base(parts.models_dir, parent, manifest.base)
     return folder
 
 
@@ -356,7 +376,7 @@ async def _publish(
     from trainer.release import next_version, publish
 
     parts.state.enter(Doing.PUBLISHING, session.name)
-    scratch, active = await lineage(parts.registry, parts.profile)
+    root, active = await lineage(parts.registry, parts.profile)
     known = await parts.registry.versions(parts.profile.name)
     mine = next((one for one in known if one.session_id == session.id), None)
     name = mine.version if mine else session.detail.get("version")
@@ -365,10 +385,9 @@ async def _publish(
         detail = {"trained": asdict(trained), "version": name}
         await parts.registry.mark(holder, session.id, SessionStatus.TRAINED, detail)
     is_better = improves(parts.profile, trained)
-    parent = active if parts.profile.training.start_from == "active" else None
-    tokenizer = await asyncio.to_thread(
-        _tokenizer, parts.profile, scratch or _scratch_of(parts, folder)
-    )
+    parent = await parent_of(parts.registry, parts.profile, manifest.base)
+    scratch = scratch_of(parts.profile, root, folder)
+    tokenizer = await asyncio.to_thread(_tokenizer, parts.profile, scratch)
     version = await asyncio.to_thread(
         publish, parts.models_dir, parts.profile, manifest, trained, folder / "best", tokenizer,
         parent=parent, version=name, is_active=is_better or active is None,
@@ -388,10 +407,6 @@ async def tidy(parts: Parts) -> None:
     current = next((one.version for one in versions if one.is_active), None)
     await asyncio.to_thread(point, parts.models_dir, name, current)
     await asyncio.to_thread(prune, parts.models_dir, name, versions, keep)
-
-
-def _scratch_of(parts: Parts, folder: Path) -> Path | None:
-    return folder / "scratch" if parts.profile.model.from_scratch else None
 
 
 def improves(profile: Profile, trained: Trained) -> bool:
