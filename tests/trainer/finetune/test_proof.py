@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from transformers import AutoModelForCausalLM
 
 from codelupe_daemon.errors import Fatal
 from tests.trainer import tiny
+from tests.trainer.finetune.train import loaded, tiny_profile
 from trainer.finetune.collate import Collator
+from trainer.finetune.loss import causal_of
 from trainer.finetune.proof import prove, trial_batch
 
 COLLATOR = Collator(0, 64, is_flat=False)
@@ -68,3 +71,13 @@ def test_a_mask_of_booleans_that_eager_attention_only_adds_is_refused() -> None:
     body.forward = lambda **inputs: plain(**(inputs | {"attention_mask": mask}))
     with pytest.raises(Fatal, match="eager"):
         prove(model, batch)
+
+
+def test_outliers_of_8_bit_models_are_no_leak_and_leaks_are(tmp_path: Path) -> None:
+    model = loaded(tiny_profile(tmp_path, model={"use_8bit": True})).model
+    for layer in causal_of(model).model.layers:
+        layer.input_layernorm.weight.data[5] = 100.0
+    batch = trial_batch(model, COLLATOR)
+    prove(model, batch)
+    with pytest.raises(Fatal, match="see each other"):
+        prove(model, batch | {"attention_mask": torch.ones_like(batch["input_ids"])})
