@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -152,6 +153,7 @@ def migrate(given: Given, json: Json = False) -> None:
 
 def main() -> None:
     """The entry point."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # else it tells of kernels it lacks
     run_command(app, "codelupe-trainer")
 
 
