@@ -15,6 +15,7 @@ from trainer.registry.base import Session
 from trainer.round import Parts
 from trainer.types import Origin, SessionStatus, Side
 
+pytestmark = pytest.mark.timeout(300)  # a round takes a second or two; many at once take turns
 REPOS = [f"owner/r{n}" for n in range(6)]
 
 
