@@ -19,7 +19,7 @@ def border(text: str, language: str | None, at: int, first: int, last: int) -> i
     """The best place in [first, last], nearest to `at`: a definition's start, else after a blank
     line, else after a line, else `at` itself. 0 < first <= at <= last <= len(text).
     """
-    starts = definition_starts(text[: last + _NAME_CHARS], language)
+    starts = definition_starts(text[: last + _NAME_CHARS], language, named_from=first)
     places = [start for start in starts if first <= start <= last]
     if not places:
         places = [blank.end() for blank in _BLANK.finditer(text, first - 1, last)]
@@ -30,9 +30,11 @@ def border(text: str, language: str | None, at: int, first: int, last: int) -> i
     return min(places, key=lambda place: abs(place - at), default=at)
 
 
-def definition_starts(text: str, language: str | None) -> list[int]:
-    """Where definitions begin, with the comments and decorators above them, in order."""
-    places = _named_at(text, language)
+def definition_starts(text: str, language: str | None, *, named_from: int = 0) -> list[int]:
+    """Where definitions begin, with the comments and decorators above them, in order; those
+    whose names stand at `named_from` or later.
+    """
+    places = (place for place in _named_at(text, language) if place >= named_from)
     return sorted({_with_above(text, text.rfind("\n", 0, place) + 1) for place in places})
 
 
