@@ -30,7 +30,7 @@ AUDIT = (
 # SQLite's, for the queries that both stores answer.
 HEX = """create function hex(bytea) returns text language sql
 return coalesce(upper(encode($1, 'hex')), '')"""
-WAIT_S = 300.0
+WAIT_S = 600.0
 POLL_S = 0.05
 _log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 LOCK = 19276114465
 """What an append holds."""
 FULL_S = 1.0
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1500)
 
 
 def test_restarted_in_the_middle_of_copies(
