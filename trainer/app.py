@@ -229,7 +229,9 @@ async def migrate(settings: Settings) -> dict[str, Any]:
 
 
 def _session(session: Session) -> dict[str, Any]:
-    return session._asdict() | {"detail": None}
+    told = session._asdict()
+    del told["detail"]
+    return told
 
 
 def _version(version: Version) -> dict[str, Any]:

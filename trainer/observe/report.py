@@ -30,7 +30,11 @@ def once(told: Mapping[str, Any]) -> None:
     if version is None:
         return
     _pairs(
-        {"version": version["version"], "active": _yes(is_it=version["is_active"]), "in": version["path"]}
+        {
+            "version": version["version"],
+            "active": _yes(is_it=version["is_active"]),
+            "in": version["path"],
+        }
     )
     _losses(version["evaluation_results"])
 
@@ -86,8 +90,9 @@ def plan(told: Mapping[str, Any]) -> None:
     out.print(table)
     if not memory["fits"]:
         out.print("it does not fit: lower model.max_length or lora.rank, or set model.use_4bit")
-    for name, size in told.get("measured", {}).items():
-        out.print(f"measured: {name}: {size}")
+    for name, sizes in told.get("measured", {}).items():
+        planned, measured = sizes["planned"] / GIB, sizes["measured"] / GIB
+        out.print(f"{name}: planned {planned:.3f} GiB, measured {measured:.3f} GiB")
 
 
 def samples(told: Sequence[Mapping[str, Any]]) -> None:
