@@ -1,8 +1,7 @@
 """What several processes of one training (torchrun, accelerate launch) say to each other.
 
 Rank 0 alone touches the registry, the sources and the folder of versions; the others are told. All
-of it works in a single process too, where it does nothing. Small things go over gloo, also beside
-GPUs, so that asking never waits for a GPU's queue.
+of it works in a single process too, where it does nothing, and none of it waits for a GPU's queue.
 """
 
 from __future__ import annotations
@@ -18,7 +17,12 @@ from codelupe_daemon.errors import Fatal
 Answer = TypeVar("Answer")
 
 TIMEOUT_S = 3600
-"""For an answer of another process. A process that dies is noticed at once, by torchrun."""
+"""For gradients of another process. One that dies is noticed at once, by torchrun."""
+ROUND_TIMEOUT_S = 7 * 24 * 3600
+"""For what rank 0 says: it may wait long for rows, or for another trainer to end."""
+
+_talk: Any = None
+"""The group in which they speak: over gloo, also beside GPUs, and with more patience."""
 
 
 def world_size() -> int:
@@ -39,12 +43,15 @@ def start(kind: Literal["cuda", "cpu", "mps"]) -> None:
     import torch
     from torch import distributed
 
+    global _talk  # noqa: PLW0603 - like the process group of torch, there is one a process
     if world_size() == 1 or distributed.is_initialized():
         return
     if kind == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo"
     distributed.init_process_group(backend, timeout=timedelta(seconds=TIMEOUT_S))
+    patience = timedelta(seconds=ROUND_TIMEOUT_S)
+    _talk = distributed.new_group(backend="gloo", timeout=patience)
 
 
 def end() -> None:
@@ -73,7 +80,7 @@ def largest(number: int) -> int:
     from torch import distributed
 
     numbers = torch.tensor([number])
-    distributed.all_reduce(numbers, distributed.ReduceOp.MAX)
+    distributed.all_reduce(numbers, distributed.ReduceOp.MAX, group=_talk)
     return int(numbers.item())
 
 
@@ -88,7 +95,7 @@ def from_main(ask: Callable[[], Answer]) -> Answer:
     from torch import distributed
 
     said = [ask() if is_main() else None]
-    distributed.broadcast_object_list(said, src=0, device=torch.device("cpu"))
+    distributed.broadcast_object_list(said, src=0, group=_talk, device=torch.device("cpu"))
     return cast("Answer", said[0])
 
 
