@@ -28,8 +28,6 @@ class Shape(NamedTuple):
 
     layers: int
     hidden: int
-    heads: int
-    kv_heads: int
     vocab: int
     linears: tuple[Linear, ...]
     embeddings: int
@@ -202,8 +200,6 @@ def _from_table(family: _Family, config: _Config) -> Shape:
     return Shape(
         layers=config.layers,
         hidden=config.hidden,
-        heads=config.heads,
-        kv_heads=config.kv_heads,
         vocab=vocab,
         linears=linears,
         embeddings=(vocab + positions) * config.hidden,
@@ -245,8 +241,6 @@ def shape_of_model(config: Mapping[str, Any]) -> Shape:
     return Shape(
         layers=kind.num_hidden_layers,
         hidden=kind.hidden_size,
-        heads=kind.num_attention_heads,
-        kv_heads=getattr(kind, "num_key_value_heads", None) or kind.num_attention_heads,
         vocab=kind.vocab_size,
         linears=tuple(linears),
         embeddings=embeddings,

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from codelupe_daemon.errors import Fatal, UsageError
+from tests.trainer.live import Live
 from tests.trainer.tiny import MODEL_TYPES, tiny
 from trainer.devices import GB, Device, device, without_card
 from trainer.memory import CARDS, LOGITS, Batches, card, check, pages, plan, table
@@ -217,3 +218,44 @@ def tiny_profile(
     return Profile.model_validate({
         "name": "tiny", "model": model, "lora": lora, "training": training,
     })  # fmt: skip
+
+
+FLOWING = ("checkpoints", "activations", "one layer at work", "chunked loss, beyond that")
+
+
+@pytest.mark.parametrize(
+    "model_type, checkpointing", [("qwen2", "full"), ("qwen2", "none"), ("gpt2", "full")]
+)
+def test_activations_are_those_of_a_step(model_type: str, checkpointing: str) -> None:
+    from trainer.finetune.loss import losses_of
+    from trainer.measure import _model, _Rows
+
+    is_gpt = model_type == "gpt2"
+    wide = {"n_embd": 256} if is_gpt else {"hidden_size": 256, "intermediate_size": 704}
+    profile = tiny_profile(model_type, {}, wide, "adamw_fused")
+    training = profile.training.model_copy(update={"gradient_checkpointing": checkpointing})
+    model_section = profile.model.model_copy(update={"max_length": 128, "precision": "bf16"})
+    profile = profile.model_copy(update={"training": training, "model": model_section})
+    on = device("cpu", profile)
+    planned = plan(profile, on, profile.model.config)
+
+    model = _model(profile, on, profile.model.config).train()
+    if checkpointing == "full":
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    rows = _Rows(profile, profile.model.config["vocab_size"])
+    batch = {key: torch.stack([rows[0][key], rows[1][key]]) for key in rows[0]}
+    with losses_of(model, is_chunked=True):
+        peaks = [peak_of_step(model, batch) for _ in range(2)]  # the second finds its gradients
+    assert planned.batches == Batches(2, 1)
+    flowing = sum(planned.items.get(name, 0) for name in FLOWING)
+    assert flowing == pytest.approx(peaks[1], rel=0.1)
+
+
+def peak_of_step(model: Any, batch: dict[str, torch.Tensor]) -> int:
+    there = [one for p in model.parameters() for one in (p, p.grad) if one is not None]
+    live = Live(there)
+    with live:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(**batch, num_items_in_batch=100).loss
+        loss.backward()
+    return live.peak
