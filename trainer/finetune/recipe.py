@@ -114,8 +114,12 @@ def _run(engine: Engine, checkpoint: Path | None, folder: Path) -> Trained | Sto
             engine.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except Over:
             log.info("this training had ended: only its result is missing")
-        except (Halted, Transient):
+        except Halted:
             engine.save_now()
+            raise
+        except Transient:  # rows did not come; other processes may be anywhere
+            if distributed.world_size() == 1:
+                engine.save_now()
             raise
         return _finish(engine, folder)
     except Halted as halted:
