@@ -65,6 +65,8 @@ async def once(
             with _stopped_by_signals(parts), hardware.watching(parts.state, events):
                 async with display.shown(parts.state):
                     session = await loop.once(parts, anew=anew)
+            # Others wait for a job. After an error they need not be told: all are ended.
+            await asyncio.to_thread(train, on, None, parts.stop, lambda _: None)
             return await _told(parts.registry, profile, session)
     finally:
         distributed.end()
@@ -78,7 +80,8 @@ async def _assist(profile: Profile, on: Any) -> dict[str, Any]:
     def told(_: Progress) -> None: ...
 
     with stopped_by_signals(stop.set):
-        await asyncio.to_thread(train, on, None, stop, told)
+        while await asyncio.to_thread(train, on, None, stop, told):
+            continue
     return {}
 
 

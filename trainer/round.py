@@ -192,6 +192,7 @@ async def _trained(
     folder = _folder(parts, session)
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     root, _ = await lineage(parts.registry, parts.profile)
+    await _check_base(parts, manifest, root)
     scratch = scratch_of(parts.profile, root, folder)
     if scratch is not None and root is None:
         await _train_tokenizer(parts, manifest, scratch)
@@ -226,22 +227,23 @@ def _tracked(
     """Trackers wait for their servers, so not in the event loop."""
     logs = _home(parts) / "logs"
     with tracking(parts.profile, session.id, session.name, logs, parts.events.happened):
-        return train(parts.device, job, parts.stop, told)
+        ended = train(parts.device, job, parts.stop, told)
+    assert ended is not None
+    return ended
 
 
 def train(
-    device: Device, job: Job | None, stop: Stop, told: Callable[[Progress], None]
-) -> Trained | Stopped:
-    """The part of a round that every process of it has; `job` is rank 0's. Blocks until it ends."""
+    device: Device, mine: Job | None, stop: Stop, told: Callable[[Progress], None]
+) -> Trained | Stopped | None:
+    """The part of a round that every process of it has; rank 0 says which, and at the end None,
+    that there is no more. Blocks until it ends."""
     from trainer.finetune import finetune
     from trainer.models.load import load
     from trainer.samples.rows import BlockReader
 
-    def mine() -> Job:
-        assert job is not None
-        return job
-
-    job = distributed.from_main(mine)
+    job = distributed.from_main(lambda: mine)
+    if job is None:
+        return None
     loaded: Loaded = load(job.profile, device, adapter=job.adapter, scratch=job.scratch)
     return finetune(
         job.profile,
@@ -296,11 +298,13 @@ async def _train_tokenizer(parts: Parts, manifest: Manifest, folder: Path) -> No
 
 
 def _batches(parts: Parts) -> Batches:
-    from trainer.memory import plan
+    from trainer.memory import check, plan
     from trainer.models.load import config_of
 
     config = config_of(parts.profile)
-    return plan(parts.profile, parts.device, config, distributed.world_size()).batches
+    planned = plan(parts.profile, parts.device, config, distributed.world_size())
+    check(planned, parts.profile, parts.device)
+    return planned.batches
 
 
 # -- what a round starts from ----------------------------------------------------------------------
@@ -332,6 +336,18 @@ def scratch_of(profile: Profile, root: Version | None, folder: Path) -> Path | N
     if not profile.model.from_scratch:
         return None
     return Path(root.path) if root else folder / "scratch"
+
+
+async def _check_base(parts: Parts, manifest: Manifest, root: Version | None) -> None:
+    """Raises `Fatal` where the weights are not those that the round was frozen with."""
+    from trainer.models.load import base_of
+
+    base = await asyncio.to_thread(base_of, parts.profile, Path(root.path) if root else None)
+    if base.digest != manifest.base.digest:
+        raise Fatal(
+            f"the weights of {base.model} changed since this round was begun: bring the old ones"
+            " back, or begin it again with `codelupe-trainer once --anew`"
+        )
 
 
 async def _adapter(parts: Parts, manifest: Manifest) -> Path | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from bitsandbytes.optim import GlobalOptimManager
 from transformers import TrainingArguments
 from transformers.utils import is_liger_kernel_available
 
@@ -79,6 +80,8 @@ def _finetune(
     told: Callable[[Progress], None],
     is_flat: bool,
 ) -> Trained | Stopped:
+    # It keeps what it was told of an earlier training's parameters, by their numbers.
+    GlobalOptimManager.get_instance().initialize()
     device = loaded.device
     collator = Collator(
         loaded.tokenizer.pad_token_id or 0, profile.model.max_length, is_flat=is_flat

@@ -51,11 +51,17 @@ class Trainer(NamedTuple):
 
     @classmethod
     def of(
-        cls, folder: Path, model: Path, store: str, *, max_tokens: int = 4000, **settings: str
+        cls,
+        folder: Path,
+        model: Path,
+        store: str,
+        *,
+        max_tokens: int = 4000,
+        settings: Mapping[str, str] | None = None,
     ) -> Trainer:
         path = folder / "small.toml"
         path.write_text(PROFILE.format(model=json.dumps(str(model)), max_tokens=max_tokens))
-        named = {f"CODELUPE_{name.upper()}": value for name, value in settings.items()}
+        named = {f"CODELUPE_{name.upper()}": value for name, value in (settings or {}).items()}
         return cls(folder, named | {
             "CODELUPE_STORE": store, "CODELUPE_PROFILE": str(path),
             "CODELUPE_MODELS_DIR": str(folder / "models"), "CODELUPE_DEVICE": "cpu",

@@ -13,7 +13,7 @@ from tests.trainer.rounds.build import Place, profile
 from trainer import loop
 from trainer.registry.base import Session
 from trainer.round import Parts
-from trainer.types import Origin, SessionStatus, Side
+from trainer.types import Manifest, Origin, SessionStatus, Side
 
 pytestmark = pytest.mark.timeout(300)  # a round takes a second or two; many at once take turns
 REPOS = [f"owner/r{n}" for n in range(6)]
@@ -159,7 +159,7 @@ async def test_over_twenty_rounds_every_row_is_considered_once(place: Place, mod
             await asyncio.sleep(0.02)
 
     writing = asyncio.create_task(write())
-    rounds = []
+    rounds: list[Manifest] = []
     async with place.trainer(profile(model, data={"replay_share": 0.2})) as parts:
         while len(rounds) < 20:
             session = await loop.once(parts)

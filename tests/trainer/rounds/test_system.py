@@ -44,7 +44,7 @@ def served(
         client.flushall()
     wipe(elasticsearch_server.url)
     servers = {"redis": redis_server.url, "elasticsearch": elasticsearch_server.url}
-    return Trainer.of(tmp_path, model, postgres_url, **servers)
+    return Trainer.of(tmp_path, model, postgres_url, settings=servers)
 
 
 def rows_of(trainer: Trainer, version: str) -> list[dict[str, Any]]:
