@@ -41,6 +41,6 @@ def test_every_key_of_a_profile_is_documented_with_its_default() -> None:
             assert told == f"`{default}`", key
 
 
-@pytest.mark.parametrize("what", [*NotTaken, *ENDED, *Format], ids=str)
+@pytest.mark.parametrize("what", [*NotTaken, *sorted(ENDED), *Format], ids=str)
 def test_every_reason_outcome_and_format_is_documented(what: str) -> None:
     assert re.search(rf"^\| [^|]*\b{re.escape(what)}\b", TRAINING, re.MULTILINE)
