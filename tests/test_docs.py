@@ -109,6 +109,6 @@ def test_a_command_in_the_documents_exists(words: list[str]) -> None:
 def test_links_and_scripts_in_the_documents_exist(path: Path) -> None:
     text = path.read_text("utf-8")
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
-    scripts = re.findall(r"(?<![\w/])(?:scripts|\.ci)/\w+", text)
+    scripts = re.findall(r"(?<![\w/])(?:scripts|\.ci)/[\w-]+", text)
     named = [path.parent / link for link in links] + [ROOT / name for name in scripts]
     assert [str(target) for target in named if not target.exists()] == []
