@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 
 from codelupe_daemon.errors import Transient
 from codelupe_daemon.journal.owner import this_process
+from codelupe_daemon.retry import retried
 from trainer.errors import StaleTrainer
 from trainer.intake.freeze import pending
 from trainer.observe.state import Doing
@@ -17,6 +19,8 @@ from trainer.round import Parts, give_up, one_round, tidy
 LEASE_S = 60.0
 LOCK_POLL_S = 2.0
 STOP_POLL_S = 0.5
+PATIENCE_S = 600.0
+"""How long a single round waits for what is away."""
 AWAY_S = 10.0
 """Before what is away is asked again."""
 
@@ -53,7 +57,12 @@ async def once(parts: Parts, *, anew: bool = False) -> Session | None:
         is_open = await parts.registry.open_session(parts.profile.name) is not None
         if not is_open and not await _is_due(parts, least=1):
             return None
-        return await one_round(parts, holder)
+
+        def told(error: Transient | None) -> None:
+            parts.events.state("training", str(error) if error else None)
+
+        going_on = partial(one_round, parts, holder)
+        return await retried(going_on, PATIENCE_S, parts.stop.is_set, told)
 
 
 @contextlib.asynccontextmanager

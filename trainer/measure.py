@@ -10,7 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainerCallback
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+)
 
 from trainer.devices import Device, trained_precision
 from trainer.finetune.loss import losses_of
@@ -46,7 +52,9 @@ def measure(profile: Profile, device: Device) -> dict[str, dict[str, int]]:
         arguments = _arguments(profile, device, Path(folder), planned.batches)
         arguments.max_steps = STEPS
         rows = _Rows(profile, config["vocab_size"])
-        Trainer(model, arguments, train_dataset=rows, callbacks=[watch]).train()
+        trainer = Trainer(model, arguments, train_dataset=rows, callbacks=[watch])
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
     measured = _weights(model, profile) | watch.found
     report = {
         part: {
