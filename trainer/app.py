@@ -25,7 +25,7 @@ from trainer.profile import Profile, load_profile
 from trainer.registry.base import Registry, Session, Version
 from trainer.registry.opening import registry
 from trainer.round import Parts, lineage, train
-from trainer.types import Base, Progress, Side
+from trainer.types import ENDED, Base, Progress, Side
 
 SEEN_MAX = 1000
 COUNTED_TIMES = 10
@@ -91,6 +91,7 @@ async def _told(registry_: Registry, profile: Profile, session: Session | None) 
     return {
         "session": _session(session) if session else None,
         "version": _version(mine[0]) if mine else None,
+        "is_stopped": session is not None and session.status not in ENDED,
     }
 
 

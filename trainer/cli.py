@@ -73,8 +73,9 @@ def once(
     from trainer.observe import report
 
     told = wait_for(work.once(_settings(given), set_ or [], Events(), anew=anew))
-    print_json(told) if json else report.once(told)
-    if told.get("interrupted"):
+    if told:  # of several processes only the first has something to tell
+        print_json(told) if json else report.once(told)
+    if told.get("is_stopped"):
         raise typer.Exit(130)
 
 

@@ -22,7 +22,7 @@ def once(told: Mapping[str, Any]) -> None:
         return
     _pairs({
         "round": session["name"],
-        "ended as": session["status"],
+        "state": session["status"],
         "because": session["reason"],
         "rows": f"{session['from_id']} to {session['to_id']}",
         "samples": session["samples"],

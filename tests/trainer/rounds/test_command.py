@@ -16,7 +16,8 @@ from tests.servers.postgres import query
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy
 from tests.trainer.observe.test_notify import Manager
-from tests.trainer.rounds.command import CODELUPE, LIMIT_S, Trainer
+from tests.trainer.rounds.command import CODELUPE, LIMIT_S, TRAINER, Trainer
+from tests.trainer.rounds.test_crash import rows
 from tests.trainer.rounds.test_system import sources
 
 PACKAGES = ("json", "wsgiref", "logging", "email")
@@ -106,6 +107,30 @@ def test_planned_and_measured_agree(trainer: Trainer) -> None:
 def test_what_is_refused(trainer: Trainer, arguments: list[str], code: int, said: str) -> None:
     returned, line = trainer.fails("once", *arguments)
     assert (returned, said in line) == (code, True), line
+
+
+def test_two_processes_are_one_trainer(trainer: Trainer) -> None:
+    """As on two GPUs: one version, and both processes end well, also where nothing is due."""
+    torchrun = TRAINER.with_name("torchrun")
+    here = ("--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0")
+    alone = trainer._replace(settings={**trainer.settings, "GLOO_SOCKET_IFNAME": "lo"})
+    command = (*here, "--local-addr=127.0.0.1", str(TRAINER), "once")
+    told = alone.json(*command, program=torchrun)
+    assert (told["session"]["status"], told["version"]["version"]) == ("completed", "v0001")
+    assert alone.json(*command, program=torchrun)["session"] is None
+
+
+def test_a_stop_leaves_the_round_open(trainer: Trainer) -> None:
+    process = trainer.start("once", "--json", "--set", "training.epochs=50")
+    trained = "select 1 from training_progress where step > 2"
+    wait(lambda: rows(trainer, trained))
+    process.send_signal(signal.SIGTERM)
+    told = json.loads(process.communicate(timeout=LIMIT_S)[0])
+    assert (process.returncode, told["session"]["status"]) == (130, "training")
+    assert trainer.json("status")["state"] == "training"
+    again = trainer.json("once", "--anew")
+    assert again["session"]["status"] == "completed"
+    assert again["session"]["id"] != told["session"]["id"]
 
 
 def test_a_database_that_is_away_for_a_while_costs_only_time(
