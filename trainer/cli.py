@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -154,6 +155,8 @@ def migrate(given: Given, json: Json = False) -> None:
 
 def main() -> None:
     """The entry point."""
+    # peft 0.21 asks transformers 5 by a name that goes in version 6.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # else it tells of kernels it lacks
     run_command(app, "codelupe-trainer")
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 GIB = 1 << 30
-VERSION_COLUMNS = ("version", "active", "loss before", "loss", "samples", "published", "in")
+VERSION_COLUMNS = ("version", "active", "loss before", "loss", "samples", "published")
 LEARNED, CONTROL = "green", "magenta"
 
 
@@ -67,7 +67,7 @@ def versions(told: Sequence[Mapping[str, Any]]) -> None:
             one["version"], _yes(is_it=one["is_active"]),
             _loss(results.get("validation loss before")), _loss(results.get("validation loss")),
             f"{metrics.get('samples', 0):,}",
-            _when(one["created_at"]), Text(one["path"], overflow="fold"),
+            _when(one["created_at"]),
         )  # fmt: skip
     out.print(table)
 
