@@ -58,9 +58,7 @@ def versions(told: Sequence[Mapping[str, Any]]) -> None:
     if not told:
         out.print("no version was published yet: `codelupe-trainer once` trains one now")
         return
-    table = Table(
-        "version", "active", "loss before", "loss", "samples", "published", "in", box=None
-    )
+    table = Table(*VERSION_COLUMNS, box=None)
     for one in told:
         results, metrics = one["evaluation_results"], one["performance_metrics"]
         table.add_row(
