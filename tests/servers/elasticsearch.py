@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ QUIET = (
     "-Dlog4j2.disable.jmx=true",
     "-Des.bundled_jdk=true",
 )
+# Each look at a server that is still starting is a line otherwise.
+logging.getLogger("elastic_transport").setLevel(logging.ERROR)
 
 
 class Elasticsearch(Server):
