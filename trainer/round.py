@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import shutil
 import time
@@ -51,8 +50,6 @@ PROGRESS_MAX = 1000
 ALIVE_AT_ONCE = 500
 TOKENIZER_CHARS = 32 << 20
 """Of text that a tokenizer is trained on."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)

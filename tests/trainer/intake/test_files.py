@@ -88,7 +88,6 @@ async def test_odd_texts_end_as_facts(tmp_path: Path, name: str) -> None:
     if name.endswith("jsonl"):
         path.write_bytes(whole)
     else:
-        pytest.importorskip("zstandard")
         _pack(path, whole)
     rows = await read(path)
     facts = [(row.chars, row.is_live) for row in rows]

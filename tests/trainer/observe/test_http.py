@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from codelupe_daemon.errors import Fatal
+from tests.servers.fixtures import not_had
 from tests.trainer.observe.states import progress, training
 from trainer.observe.http import serving
 from trainer.observe.state import STALL_S, Doing, State
@@ -98,7 +99,7 @@ async def test_open_metrics_for_who_asks() -> None:
 async def test_promtool_finds_nothing_to_mend() -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
-        pytest.skip("promtool is missing: Debian has it in the package prometheus")
+        not_had("promtool is missing: Debian has it in the package prometheus")
     _, _, text = await get(training(), "/metrics")
     ours = "".join(it for it in text.splitlines(keepends=True) if "process_" not in it)
     checked = await asyncio.to_thread(
