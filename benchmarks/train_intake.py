@@ -15,17 +15,19 @@ import hashlib
 import json
 import multiprocessing
 import os
-import resource
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, NamedTuple, TypeVar
 
+import psutil
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -53,6 +55,7 @@ _LANGUAGES = {
 _PART_ROWS = 1000
 _THEIR_BATCH = 2000
 _WARM_ROWS = 200
+_LOOK_S = 0.2
 
 
 T = TypeVar("T")
@@ -134,14 +137,50 @@ class Cost(NamedTuple):
 
     wall_s: float
     cpu_s: float
+    peak_mb: float = 0.0
 
 
-class Clock:
+class Usage:
+    """What this process and those below it use, looked at all the while by a thread."""
+
     def __init__(self) -> None:
-        self._wall_s, self._cpu_s = time.perf_counter(), time.process_time()
+        self._started_s = time.perf_counter()
+        self._cpu_s = self._before_s = _cpu_s_by_process()
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        self.peak_mb = 0.0
+
+    def _look(self) -> None:
+        while not self._is_over.wait(_LOOK_S):
+            self._cpu_s = self._cpu_s | _cpu_s_by_process()
+            self.peak_mb = max(self.peak_mb, _memory_mb())
 
     def cost(self) -> Cost:
-        return Cost(time.perf_counter() - self._wall_s, time.process_time() - self._cpu_s)
+        """Until now; it looks no more."""
+        wall_s = time.perf_counter() - self._started_s
+        self._is_over.set()
+        self._thread.join()
+        used_s = self._cpu_s | _cpu_s_by_process()
+        cpu_s = sum(seconds - self._before_s.get(pid, 0.0) for pid, seconds in used_s.items())
+        return Cost(wall_s, cpu_s, self.peak_mb)
+
+
+def _cpu_s_by_process() -> dict[int, float]:
+    return _of_each(lambda one: sum(one.cpu_times()[:2]))
+
+
+def _memory_mb() -> float:
+    """What they share counts once."""
+    return sum(_of_each(lambda one: one.memory_full_info().pss / 2**20).values())
+
+
+def _of_each(read: Callable[[psutil.Process], float]) -> dict[int, float]:
+    this, found = psutil.Process(), {}
+    for one in (this, *this.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            found[one.pid] = read(one)
+    return found
 
 
 def measure(work: Path, rows: int) -> dict[str, Any]:
@@ -164,10 +203,10 @@ async def _measure(work: Path, rows: int) -> dict[str, Any]:
     for after_id in range(0, rows, step):
         to_id = min(after_id + step, rows)
         print(f"\rrows {after_id:,}/{rows:,}", end="", file=sys.stderr)
-        clock = Clock()
+        usage = Usage()
         taken = await _window(source, after_id, to_id)
         produced, waited_s = await _ours(source.texts, taken, profile, tokenizer, work / "rows")
-        ours.append(clock.cost())
+        ours.append(usage.cost())
         first_block_s.append(waited_s)
         theirs.append(await _theirs(source, taken, tokenizer.backend_tokenizer))
         chars += sum(one.chars for one in taken)
@@ -180,7 +219,7 @@ async def _measure(work: Path, rows: int) -> dict[str, Any]:
         "their_s": sum(one.wall_s for one in theirs),
         "their_cpu_s": sum(one.cpu_s for one in theirs),
         "first_block_s": max(first_block_s), "fill": produced.facts.fill,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": max(one.peak_mb for one in ours),
     }  # fmt: skip
 
 
@@ -221,10 +260,10 @@ async def _theirs(source: JournalSource, taken: Sequence[Taken], tokenizer: Any)
     for start in range(0, len(taken), _THEIR_BATCH):
         part = taken[start : start + _THEIR_BATCH]
         texts = list((await source.texts([one.content_hash for one in part])).values())
-        clock = Clock()
+        started_s, before_s = time.perf_counter(), time.process_time()
         tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        cost = clock.cost()
-        wall_s, cpu_s = wall_s + cost.wall_s, cpu_s + cost.cpu_s
+        wall_s += time.perf_counter() - started_s
+        cpu_s += time.process_time() - before_s
     return Cost(wall_s, cpu_s)
 
 
@@ -253,7 +292,7 @@ def checks(told: dict[str, Any]) -> list[dict[str, Any]]:
         ("speed of encode_batch_fast's, by the clock", told["their_s"] / told["our_s"], TARGET),
         ("the same, by CPU time", told["their_cpu_s"] / told["our_cpu_s"], TARGET),
         ("packing fill", told["fill"], 0.99),
-        ("peak memory of the process, MB", told["peak_mb"], -MEMORY_MB),
+        ("peak memory of all processes, MB", told["peak_mb"], -MEMORY_MB),
         (first, told["first_block_s"], -10.0),
     ]
     return [

@@ -23,7 +23,7 @@ from xxhash import xxh3_128
 
 from codelupe_daemon.errors import Fatal
 from trainer.samples.encoder import Encoded
-from trainer.samples.packing import pack, take
+from trainer.samples.packing import gather, pack
 
 PLAN, DONE, ENDED = "plan.json", "done.json", "ended.json"
 
@@ -78,10 +78,11 @@ def packed(parts: Sequence[Encoded], max_length: int) -> Packed:
         for n, kind in enumerate((np.uint32, np.bool_, np.int64))
     )
     rows = pack(lengths, max_length)
-    starts = np.cumsum(lengths) - lengths
-    indices = take(starts[rows.order], lengths[rows.order])
-    sizes = lengths[rows.order].astype(np.uint32)
-    return Packed(tokens[indices], supervised[indices], sizes, rows.counts.astype(np.uint32))
+    starts, sizes = (np.cumsum(lengths) - lengths)[rows.order], lengths[rows.order]
+    return Packed(
+        gather(tokens, starts, sizes), gather(supervised, starts, sizes),
+        sizes.astype(np.uint32), rows.counts.astype(np.uint32),
+    )  # fmt: skip
 
 
 def save(

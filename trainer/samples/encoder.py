@@ -12,8 +12,11 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from codelupe_daemon.errors import Fatal
-from trainer.samples.packing import take
+from trainer.samples.packing import gather
 from trainer.types import Segment
+
+_AT_ONCE = 32
+"""Texts whose encodings, about 200 bytes a token, the processor's cache still holds."""
 
 
 class Encoded(NamedTuple):
@@ -25,7 +28,7 @@ class Encoded(NamedTuple):
 
 
 class Encoder:
-    """Made from a fast tokenizer of transformers; leaves that as it is. Used by several threads."""
+    """Made from a fast tokenizer of transformers; leaves that as it is. Can be pickled."""
 
     def __init__(self, tokenizer: Any) -> None:
         backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -47,6 +50,10 @@ class Encoder:
         ids = backend.get_vocab(with_added_tokens=True).values()  # may have gaps
         self._is_control = np.zeros(max(ids) + 1, np.bool_)
         self._is_control[list(added.values())] = True
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._text.encode_special_tokens = True  # which a pickled tokenizer does not keep
 
     def encode(self, samples: Iterable[Sequence[Segment]]) -> Encoded:
         """One document a sample. A text that stands in several of them is encoded once."""
@@ -80,14 +87,16 @@ class Encoder:
         ends = np.concatenate((np.zeros(1, np.int64), np.cumsum(chosen)))
         borders = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
         lengths = np.diff(ends[borders])
-        return Encoded(tokens[take(starts[rows], chosen)], supervised, lengths)
+        return Encoded(gather(tokens, starts[rows], chosen), supervised, lengths)
 
     def _tokens(self, texts: list[str]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
         """Of all texts, and how many each has."""
         flat, counts = array("I"), []
-        for encoding in self._text.encode_batch_fast(texts, add_special_tokens=False):
-            flat.fromlist(encoding.ids)
-            counts.append(len(encoding))
+        for start in range(0, len(texts), _AT_ONCE):
+            part = texts[start : start + _AT_ONCE]
+            for encoding in self._text.encode_batch_fast(part, add_special_tokens=False):
+                flat.fromlist(encoding.ids)
+                counts.append(len(encoding))
         tokens, sizes = np.array(flat, np.uint32), np.array(counts, np.int64)
         is_control = self._is_control[tokens]
         if is_control.any():

@@ -15,7 +15,7 @@ from trainer.samples.borders import pieces
 from trainer.samples.encoder import Encoded, Encoder
 from trainer.samples.frame import frame_of
 from trainer.samples.mix import Mix
-from trainer.samples.packing import take
+from trainer.samples.packing import gather
 from trainer.types import Document, Format, Sample, Taken
 
 CHARS_PER_TOKEN = 2.5
@@ -43,7 +43,7 @@ class Made:
 
 
 class Maker:
-    """The same texts always give the same documents. Used by several threads."""
+    """The same texts always give the same documents. Can be pickled."""
 
     def __init__(self, profile: Profile, tokenizer: Any, seed: int) -> None:
         self._encoder = Encoder(tokenizer)
@@ -149,5 +149,8 @@ def _halved(job: Job, counts: Counter[str]) -> Iterator[Job]:
 def _chosen(encoded: Encoded, chosen: Any) -> Encoded:
     lengths = encoded.lengths[chosen]
     starts = (np.cumsum(encoded.lengths) - encoded.lengths)[chosen]
-    indices = take(starts, lengths)
-    return Encoded(encoded.tokens[indices], encoded.supervised[indices], lengths)
+    return Encoded(
+        gather(encoded.tokens, starts, lengths),
+        gather(encoded.supervised, starts, lengths),
+        lengths,
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
+Value = TypeVar("Value", bound=np.generic)
 
 
 class Rows(NamedTuple):
@@ -61,7 +62,7 @@ def _best_fit(lengths: Integers, max_length: int) -> Integers:
     return row_of
 
 
-def take(starts: Integers, sizes: Integers) -> Integers:
-    """Indices of stretches of an array, one after the other: starts[0].., starts[1].., ..."""
-    ends = np.cumsum(sizes)
-    return np.repeat(starts - ends + sizes, sizes) + np.arange(ends[-1] if len(ends) else 0)
+def gather(values: npt.NDArray[Value], starts: Integers, sizes: Integers) -> npt.NDArray[Value]:
+    """Stretches of an array, one after the other: values[starts[0]:][:sizes[0]] and so on."""
+    borders = zip(starts.tolist(), (starts + sizes).tolist(), strict=True)
+    return np.concatenate([values[:0], *(values[start:end] for start, end in borders)])

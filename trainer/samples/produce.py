@@ -1,7 +1,7 @@
 """Texts to packed rows on disk, ahead of training.
 
-While threads encode some pages, the next are read: memory does not grow with the round. A round
-that was interrupted goes on with the first block that is missing or damaged.
+While some pages are encoded, the next are read: memory does not grow with the round. A round that
+was interrupted goes on with the first block that is missing or damaged.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from codelupe_daemon.errors import Fatal, Transient
 from trainer.profile import Profile
 from trainer.samples import blocks, plan
 from trainer.samples.maker import Made, Maker
+from trainer.samples.makers import PROCESSES, Make, makers
 from trainer.types import Taken
 
 Texts = Callable[[Sequence[bytes]], Awaitable[dict[bytes, str]]]
 
 _LAYOUT = 1
 """Raised with anything that gives the same texts other blocks."""
-_PAGES_AHEAD = 3
+_PAGES_AHEAD = 3 * PROCESSES
 
 _STOPPED = Transient("the production of rows was stopped")
 
@@ -66,8 +67,10 @@ async def produce(
         _begin(folder, {"digest": digest, "chars": [block.chars for block in planned]})
         facts = await asyncio.to_thread(_whole_blocks, folder, len(planned))
         pages = plan.pages(planned, set(range(len(planned))) - set(facts), taken)
-        work = _work(texts, taken, maker)
-        async with aclosing(_ahead(pages, work, is_stopping)) as ready:
+        async with (
+            makers(maker) as make,
+            aclosing(_ahead(pages, _work(texts, taken, make), is_stopping)) as ready,
+        ):
             async for page, made in ready:
                 parts.append(made)
                 if page.is_last:
@@ -116,12 +119,12 @@ def _whole_blocks(folder: Path, count: int) -> dict[int, blocks.Facts]:
 
 
 def _work(
-    texts: Texts, taken: Sequence[Taken], maker: Maker
+    texts: Texts, taken: Sequence[Taken], make: Make
 ) -> Callable[[plan.Page], Awaitable[Made]]:
     async def work(page: plan.Page) -> Made:
         units = [[taken[row] for row in unit] for unit in page.units]
         hashes = [each.content_hash for unit in units for each in unit]
-        return await asyncio.to_thread(maker.make, units, await texts(hashes))
+        return await make(units, await texts(hashes))
 
     return work
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.samples.packing import pack, take
+from trainer.samples.packing import gather, pack
 
 LENGTHS = st.lists(st.integers(1, 64), max_size=200)
 
@@ -49,4 +49,4 @@ def test_what_fits_no_row_is_refused(lengths: list[int]) -> None:
 def test_stretches_are_taken_one_after_the_other(stretches: list[tuple[int, int]]) -> None:
     starts, sizes = np.array(stretches, np.int64).reshape(-1, 2).T
     expected = [place for start, size in stretches for place in range(start, start + size)]
-    assert take(starts, sizes).tolist() == expected
+    assert gather(np.arange(60), starts, sizes).tolist() == expected
