@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.builders import FULL
 from tests.servers.postgres import query
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy
@@ -22,7 +23,7 @@ from tests.trainer.rounds.test_system import sources
 
 PACKAGES = ("json", "wsgiref", "logging", "email")
 POLL_S = 0.05
-AWAY_S = 5.0
+AWAY_S = 60.0 if FULL else 5.0
 pytestmark = pytest.mark.timeout(600)
 
 

@@ -97,4 +97,5 @@ def hold(folder: Path, sender: Connection) -> None:
 def processes_of(pid: int) -> list[psutil.Process]:
     """Those that the server of a process has forked."""
     below = psutil.Process(pid).children(recursive=True)
-    return [one for one in below if one.parent() in below]
+    servers = [one for one in below if "multiprocessing.forkserver" in " ".join(one.cmdline())]
+    return [one for one in servers if one.parent() in servers]
