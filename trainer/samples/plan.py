@@ -15,8 +15,8 @@ from trainer.types import Taken
 
 FIRST_BLOCK_CHARS = 1_500_000
 """Some steps of training, read and encoded within seconds."""
-BLOCK_CHARS = 24_000_000
-"""About 7 million tokens: 35 MB of memory and of disk."""
+BLOCK_CHARS = 12_000_000
+"""About 3.5 million tokens: 18 MB of disk, and some times that of memory while it is packed."""
 PAGE_CHARS = 600_000
 _LEAST_CHARS = 100
 """What a text costs beside its length; also bounds how many short ones are read at once."""

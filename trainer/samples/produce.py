@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,6 +59,8 @@ async def produce(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / blocks.ENDED).unlink(missing_ok=True)
     parts: list[Made] = []
+    # One thread writes them all: what malloc keeps of a block, it keeps for each thread.
+    writer = ThreadPoolExecutor(1)
     try:
         maker = await asyncio.to_thread(Maker, profile, tokenizer, seed)
         planned = await asyncio.to_thread(plan.blocks, taken, maker.mix, maker.max_chars)
@@ -67,6 +70,7 @@ async def produce(
         _begin(folder, {"digest": digest, "chars": [block.chars for block in planned]})
         facts = await asyncio.to_thread(_whole_blocks, folder, len(planned))
         pages = plan.pages(planned, set(range(len(planned))) - set(facts), taken)
+        loop = asyncio.get_running_loop()
         async with (
             makers(maker) as make,
             aclosing(_ahead(pages, _work(texts, taken, make), is_stopping)) as ready,
@@ -74,7 +78,8 @@ async def produce(
             async for page, made in ready:
                 parts.append(made)
                 if page.is_last:
-                    facts[page.block] = await asyncio.to_thread(_write, folder, page, parts, maker)
+                    done = loop.run_in_executor(writer, _write, folder, page, parts, maker)
+                    facts[page.block] = await done
                     parts.clear()
         total = sum((facts[n] for n in sorted(facts)), blocks.NOTHING)
         is_whole = len(facts) == len(planned)
@@ -88,6 +93,8 @@ async def produce(
     except Exception as error:
         _end(folder, error)
         raise
+    finally:
+        writer.shutdown(wait=False)
     return Produced(is_whole, total)
 
 
