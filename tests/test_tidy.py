@@ -83,7 +83,8 @@ def imported_by(path: str) -> Iterator[str]:
 
 
 def entry_points() -> set[str]:
-    """Modules that start something: console scripts, and what any file tells Python to run."""
+    """Modules that start something: console scripts, what any file tells Python to run, and what a
+    server of forks is told to import."""
     scripts = tomllib.loads(text_of("pyproject.toml"))["project"]["scripts"].values()
     used = {script.split(":")[0] for script in scripts}
     used |= {module_name(path) for path in python_files() if path.startswith(MEASURES)}
@@ -91,6 +92,7 @@ def entry_points() -> set[str]:
         if not is_data(path):
             used.update(re.findall(r'-m"?,? "?([a-z]\w+(?:\.\w+)+)', text_of(path)))
             used.update(map(module_name, re.findall(r"python3? ([\w/]+\.py)", text_of(path))))
+            used.update(re.findall(r'_preload\(\[.*"([\w.]+)"\]\)', text_of(path)))
     return used
 
 
