@@ -93,9 +93,10 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[Callable[[], bool]]
 
     def heard() -> None:
         interrupted.set()
-        stop()
+        # Before it is said that the first was heard: the second would be lost between them.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+        stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, heard)

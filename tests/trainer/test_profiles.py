@@ -61,7 +61,7 @@ def test_the_demo_trains_everything_first_and_an_adapter_later() -> None:
     demo = load_profile("demo")
     first, later = demo.of_round(is_first=True), demo.of_round(is_first=False)
     assert (first.model.use_lora, later.model.use_lora) == (False, True)
-    assert first.training.base_learning_rate == 5e-3
+    assert first.training.base_learning_rate == 3e-3
     assert first.training.target_tokens != later.training.target_tokens
     assert first.training.epochs is later.training.epochs is None
     assert first.data == later.data

@@ -35,7 +35,8 @@ async def test_a_step_that_is_told_again_is_told_once(registry: Registry) -> Non
     session = await (await rounds(registry)).begin()
     await registry.add_progress(session.id, [told(1), told(2)])
     await registry.add_progress(session.id, [told(1, loss=7.0)])
-    assert await registry.progress(session.id, 9) == [told(1, loss=7.0), told(2)]
+    found = await registry.progress(session.id, 9)  # of one millisecond, maybe
+    assert sorted(found, key=lambda one: one.step) == [told(1, loss=7.0), told(2)]
 
 
 async def test_what_is_no_number_is_unknown(registry: Registry) -> None:
