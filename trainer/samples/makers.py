@@ -1,5 +1,5 @@
-"""Makers in processes of their own, one a core: Python is left to the thread that trains, and a
-tokenizer is faster once in each of several processes than with as many threads in one.
+"""Makers in processes of their own, one a core: Python is left to the thread that trains, and the
+makers do not wait for each other.
 """
 
 from __future__ import annotations
