@@ -34,6 +34,18 @@ async def test_who_wants_to_know_hears_of_failures_and_of_their_end() -> None:
     assert len(heard) == 3
 
 
+async def test_an_error_that_is_an_answer_ends_a_failure_too() -> None:
+    heard: list[str] = []
+    errors = iter([Transient("away"), Rejected("no")])
+
+    async def work() -> None:
+        raise next(errors)
+
+    with pytest.raises(Rejected):
+        await retried(work, 30, told=lambda error: heard.append(str(error)))
+    assert heard == ["away", "None"]
+
+
 async def test_patience_ends() -> None:
     flaky = Flaky(1000, Transient("busy"))
     with pytest.raises(Transient, match="busy"):
