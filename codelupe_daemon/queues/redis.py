@@ -140,10 +140,10 @@ class RedisQueues(Queues):
             await self._note_visits([repo_id] if is_done else [], [] if is_done else [repo_id])
 
     async def _note_visits(
-        self, done: Sequence[int], not_done: Sequence[int], position: str = ""
+        self, done: Sequence[int], not_done: Sequence[int], mark: str = "", position: str = ""
     ) -> bool:
-        """False where the set had lost something: it is empty now."""
-        args: list[str | int] = [position, len(done), *done, *not_done]
+        """False where the set has lost something: what was read so far is not all of it."""
+        args: list[str | int] = [mark, position, len(done), *done, *not_done]
         return bool(await self._ask(lambda _: self._move(_DONE, args)))
 
     # -- files -------------------------------------------------------------------------------
@@ -231,6 +231,7 @@ class RedisQueues(Queues):
         owners = map(str_if_bytes, await self._ask(lambda redis: redis.hkeys(Key.OUTSTANDING)))
         dead = [owner for owner in owners if not is_alive(owner.rpartition(":")[0])]
         await self._ask(lambda _: self._tidy(_OUTSTANDING, [DEAD_S, *dead]))
+        mark = await self._mark()
         changed_at, after_id = await self._position()
         position, is_more = "", True
         while is_more:
@@ -241,9 +242,16 @@ class RedisQueues(Queues):
             is_more = len(rows) == PAGE_ROWS
             done = [row.id for row in rows if _is_done(row)]
             others = [row.id for row in rows if not _is_done(row)]
-            is_whole = await self._note_visits(done, others, "" if is_more else position)
+            is_whole = await self._note_visits(done, others, mark, "" if is_more else position)
             is_more = is_more and is_whole
             await self._ask(lambda redis: redis.pexpire(Key.REPAIRING, int(1000 * LOCK_S)))
+
+    async def _mark(self) -> str:
+        """Tells the set from one that is filled anew after a loss."""
+        new = secrets.token_hex(8)
+        await self._ask(lambda redis: redis.hsetnx(Key.DONE_STATE, "mark", new))
+        mark = await self._ask(lambda redis: redis.hget(Key.DONE_STATE, "mark"))
+        return str_if_bytes(mark or "lost")
 
     async def _position(self) -> tuple[float, int]:
         """From where to read changes: some time back while earlier ones may still become visible.

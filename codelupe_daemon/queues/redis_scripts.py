@@ -82,16 +82,18 @@ elseif surplus < 0 then
 end
 """
 
-# KEYS: set, state. ARGV: up to where changes were read or '', how many of the rest to add, members
-# to add, members to take out. 0 where the set was not whole: both are empty now.
+# KEYS: set, state. ARGV: mark of the state from which changes are read or '', up to where they were
+# read or '', how many of the rest to add, members to add, members to take out. 0 where the set was
+# not whole, and both are empty now, or where they were lost since the reading began.
 REPOSITORIES: Final = f"""{_EACH}
 if not is_whole(KEYS[1], KEYS[2]) then
     redis.call('UNLINK', KEYS[1], KEYS[2])
     return 0
 end
-change(KEYS[1], KEYS[2], tonumber(ARGV[2]), 3)
-if ARGV[1] ~= '' and redis.call('HGET', KEYS[2], 'position') ~= ARGV[1] then
-    redis.call('HSET', KEYS[2], 'position', ARGV[1], 'moved_at', redis.call('TIME')[1])
+if ARGV[1] ~= '' and redis.call('HGET', KEYS[2], 'mark') ~= ARGV[1] then return 0 end
+change(KEYS[1], KEYS[2], tonumber(ARGV[3]), 4)
+if ARGV[2] ~= '' and redis.call('HGET', KEYS[2], 'position') ~= ARGV[2] then
+    redis.call('HSET', KEYS[2], 'position', ARGV[2], 'moved_at', redis.call('TIME')[1])
 end
 return 1
 """

@@ -8,7 +8,7 @@ from itertools import chain
 import pytest
 from redis import Redis as Client
 
-from codelupe_daemon.journal.base import Journal
+from codelupe_daemon.journal.base import Journal, RepositoryRow
 from codelupe_daemon.model import Reason
 from codelupe_daemon.queues import redis as module
 from codelupe_daemon.queues import redis_scripts as scripts
@@ -163,15 +163,41 @@ async def test_the_set_of_repositories_fills_itself_again(
     lost: tuple[str, ...],
     look_back_s: float,
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_BACK_S", look_back_s)
     for number in range(3):
         await ingest.complete(f"ada/{number}", {"a.py": text("a")})
     ids = {row.id for row in await ingest.journal.repositories()}
     await until(lambda: members(keys) == ids)
+    monkeypatch.setattr(module, "LOOK_BACK_S", look_back_s)
     keys.unlink(*lost)
     await queues.visited(min(ids), is_done=True)
     await until(lambda: members(keys) == ids)
     assert keys.hget(Key.DONE_STATE, "count") == "3"
+
+
+async def test_what_is_lost_while_changes_are_read_is_not_taken_for_read(
+    queues: RedisQueues, ingest: Ingest, keys: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ingest.complete("ada/0", {"a.py": text("a")})
+    [row] = await ingest.journal.repositories()
+    await until(lambda: members(keys) == {row.id})
+    monkeypatch.setattr(module, "LOOK_BACK_S", -1.0)
+    changes, is_complete, is_lost = ingest.journal.repositories_since, asyncio.Event(), False
+
+    async def and_lose(changed_at: float, after_id: int, limit: int) -> list[RepositoryRow]:
+        nonlocal is_lost
+        await is_complete.wait()
+        rows = await changes(changed_at, after_id, limit)
+        if rows and not is_lost:
+            keys.unlink(DONE, Key.DONE_STATE)
+            is_lost = True
+        return rows
+
+    monkeypatch.setattr(ingest.journal, "repositories_since", and_lose)
+    await ingest.complete("ada/1", {"a.py": text("b")})
+    is_complete.set()
+    await until(lambda: is_lost)
+    ids = {row.id for row in await ingest.journal.repositories()}
+    await until(lambda: members(keys) == ids)
 
 
 async def test_what_is_at_rest_is_not_read_again(

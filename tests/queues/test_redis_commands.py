@@ -30,6 +30,7 @@ COMMANDS = {
     "hkeys": (2, 0),
     "hmget": (2, 0),
     "hset": (4, 0),  # several fields
+    "hsetnx": (2, 0),
     "info": (1, 0),
     "llen": (1, 0),
     "lrange": (1, 0),
