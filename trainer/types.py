@@ -65,7 +65,7 @@ class SessionStatus(StrEnum):
     COMPLETED = "completed"
     """Published, and active."""
     NOT_PROMOTED = "not_promoted"
-    """Published, and no better than the active version."""
+    """Published, and no better than what it began from, or a person chose another meanwhile."""
     WITHDRAWN = "withdrawn"
     """A row of the manifest was taken down meanwhile: nothing is published."""
     DIVERGED = "diverged"
@@ -80,12 +80,20 @@ ENDED = frozenset({
 })  # fmt: skip
 
 
+class Verdict(NamedTuple):
+    """What a row of the journal said of a content, as far as it decides whether that passes."""
+
+    quality: float
+    language: str | None
+    license: str | None
+    is_contaminated: bool
+
+
 class Candidate(NamedTuple):
     """One row of a window as its source knows it now, without its text.
 
-    `is_candidate`: an `add`, or a `revise`; `passed_before`: a `revise` of what an earlier row
-    said. `quality` 0..100; `quality_before`: of the row before a `revise`, None for an `add`.
-    `cluster`: of near-duplicates; `is_winner` is true for what has none.
+    `is_candidate`: an `add`, or a `revise`; `before`: what a `revise` replaces, None for an `add`.
+    `quality` 0..100. `cluster`: of near-duplicates; `is_winner` is true for what has none.
     """
 
     id: int
@@ -95,7 +103,6 @@ class Candidate(NamedTuple):
     chars: int
     language: str | None
     quality: float
-    quality_before: float | None
     license: str | None
     repo: str
     path: str
@@ -103,6 +110,7 @@ class Candidate(NamedTuple):
     cluster: bytes | None = None
     is_winner: bool = True
     is_contaminated: bool = False
+    before: Verdict | None = None
 
 
 class Taken(NamedTuple):
@@ -156,11 +164,12 @@ class Manifest:
 
 
 class Document(NamedTuple):
-    """A taken row with its text, or with a piece of it."""
+    """A taken row with its text, or with a piece of it; `is_end`: the text ends with it."""
 
     taken: Taken
     text: str
     piece: int = 0
+    is_end: bool = True
 
 
 class Segment(NamedTuple):

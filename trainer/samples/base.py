@@ -18,20 +18,6 @@ from trainer.types import Document, Format, Segment
 _64_BITS = (1 << 64) - 1
 
 
-class Setting(NamedTuple):
-    """What is the same for all samples of a round."""
-
-    controls: frozenset[str]
-    """The tokenizer's control tokens by name."""
-    begin: str | None
-    """The one that the model's texts begin with, if they do."""
-    end: str | None
-    """The one that ends a text."""
-    frame: Frame
-    data: DataSection
-    seed: int
-
-
 class Dice:
     """Numbers that only the seed, the text and its piece decide."""
 
@@ -51,21 +37,39 @@ class Dice:
         return self.below(1 << 53) / (1 << 53)
 
 
+class Setting(NamedTuple):
+    """What is the same for all samples of a round."""
+
+    controls: frozenset[str]
+    """The tokenizer's control tokens by name."""
+    begin: str | None
+    """The one that the model's texts begin with, if they do."""
+    end: str | None
+    """The one that ends a text."""
+    frame: Frame
+    data: DataSection
+    seed: int
+
+    def dice(self, document: Document) -> Dice:
+        """Other numbers than the one that chose the format."""
+        return Dice(~self.seed, document.taken.content_hash, document.piece)
+
+
 class SampleFormat(ABC):
     """Pure: the same documents under the same setting give the same segments."""
 
     name: Format
     is_of_many = False
     """Whether it takes several texts of one repository together."""
+    families: Sequence[tuple[str, ...]] = ((),)
+    """The control tokens that it needs, as each family of models names them."""
 
-    def is_possible(self, controls: frozenset[str]) -> bool:  # noqa: ARG002 (most need no token)
-        """Whether the tokenizer has what it needs."""
-        return True
+    def tokens(self, controls: frozenset[str]) -> tuple[str, ...] | None:
+        """Those that a tokenizer has; None where it cannot write this format."""
+        return next((names for names in self.families if controls.issuperset(names)), None)
 
     @abstractmethod
-    def segments(
-        self, documents: Sequence[Document], setting: Setting, dice: Dice
-    ) -> tuple[Segment, ...]:
+    def segments(self, documents: Sequence[Document], setting: Setting) -> tuple[Segment, ...]:
         """The sample; `documents` is one, or several where the format is of many."""
 
 

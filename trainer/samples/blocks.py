@@ -11,7 +11,8 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -28,7 +29,8 @@ from trainer.samples.packing import gather, pack
 PLAN, DONE, ENDED = "plan.json", "done.json", "ended.json"
 
 
-class Facts(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Facts:
     """Of one block, or of all. `places`: how many tokens the rows have room for."""
 
     rows: int
@@ -46,7 +48,7 @@ class Facts(NamedTuple):
         """The share of the rows' places that hold a token."""
         return self.tokens / max(self.places, 1)
 
-    def __add__(self, other: Self) -> Facts:  # type: ignore[override] # of sums, not of tuples
+    def __add__(self, other: Self) -> Facts:
         counts = Counter(self.counts) + Counter(other.counts)
         return Facts(
             self.rows + other.rows, self.tokens + other.tokens, self.supervised + other.supervised,
@@ -96,7 +98,7 @@ def save(
         sorted(name.hex() for name in missing),
     )  # fmt: skip
     # One key: the format keeps no order among several.
-    said = json.dumps({"facts": facts._asdict(), "hash": _hash(rows)})
+    said = json.dumps({"facts": asdict(facts), "hash": _hash(rows)})
     write(path_of(folder, block), tensors.save(rows._asdict(), {"block": said}))
     return facts
 
@@ -163,6 +165,8 @@ def write(path: Path, data: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
+        with suppress(OSError):
+            aside.unlink()  # which leaves room to say what happened
         raise Fatal(
             f"{path} cannot be written ({error.strerror}): make room or another `work_dir`, and "
             f"start again; what was written is kept"

@@ -1,6 +1,6 @@
 """A conversation: the beginning of a text is asked about, and its continuation is the reply.
 
-Only the reply, and the token that ends it, are learned.
+Only the reply is learned, and the token that ends it where the text ends too.
 """
 
 from __future__ import annotations
@@ -47,19 +47,18 @@ _OF_LANGUAGE = {
 class Chat(SampleFormat):
     name = Format.CHAT
 
-    def segments(
-        self, documents: Sequence[Document], setting: Setting, dice: Dice
-    ) -> tuple[Segment, ...]:
+    def segments(self, documents: Sequence[Document], setting: Setting) -> tuple[Segment, ...]:
         (document,) = documents
         language, text, frame = document.taken.language, document.text, setting.frame
         cut = split_at(text, language, setting.data.context_share)
+        asked = instruction(language, setting.dice(document))
         return (
             *frame.opening,
-            Segment(f"{instruction(language, dice)}\n\n", is_supervised=False),
+            Segment(f"{asked}\n\n", is_supervised=False),
             Segment(text[:cut], is_supervised=False),
             *frame.turn,
             Segment(text[cut:], is_supervised=True),
-            *frame.closing,
+            *(frame.closing if document.is_end else ()),
         )
 
 

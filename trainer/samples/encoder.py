@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,7 +64,7 @@ class Encoder:
         texts: dict[str, int] = {}
         for sample in samples:
             before = len(rows)
-            for text, is_supervised, is_control in sample:
+            for text, is_supervised, is_control in _as_prompted(sample):
                 # Control tokens are rows of their own, counted from the end.
                 rows.append(
                     ~self.controls[text] if is_control else texts.setdefault(text, len(texts))
@@ -106,9 +107,26 @@ class Encoder:
         return tokens, sizes
 
 
+def _as_prompted(sample: Sequence[Segment]) -> Iterator[Segment]:
+    """Texts that are given and stand together are one, as they will be in a prompt; what is
+    learned begins with a token of its own.
+    """
+    for is_given, group in groupby(
+        sample, lambda part: not (part.is_control or part.is_supervised)
+    ):
+        if is_given:
+            yield Segment("".join(part.text for part in group), is_supervised=False)
+        else:
+            yield from group
+
+
 def _of_text_only(backend: Tokenizer, controls: Iterable[str]) -> Tokenizer:
-    """A copy in which control tokens are not looked for, and that neither cuts nor pads."""
+    """A copy in which control tokens are not looked for, that neither cuts nor pads, and that puts
+    no space before a text, since a segment may begin in the middle of a word.
+    """
     described = json.loads(backend.to_str())
+    for name in ("normalizer", "pre_tokenizer"):
+        described[name] = _spaceless(described[name])
     names = set(controls)
     for token in described["added_tokens"]:
         token["special"] = token["content"] in names
@@ -117,3 +135,14 @@ def _of_text_only(backend: Tokenizer, controls: Iterable[str]) -> Tokenizer:
     copy.no_truncation()
     copy.no_padding()
     return copy
+
+
+def _spaceless(step: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A tokenizer's step, or steps, without the space that the first word would get."""
+    if step is None or step["type"] == "Prepend":
+        return None
+    for name in ("normalizers", "pretokenizers"):
+        if name in step:
+            step[name] = [kept for each in step[name] if (kept := _spaceless(each))]
+    given = {"prepend_scheme": "never", "add_prefix_space": False}
+    return step | {name: value for name, value in given.items() if name in step}

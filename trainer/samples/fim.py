@@ -9,7 +9,6 @@ The other half of the holes are whole pieces of syntax, which is what editors as
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from trainer.samples.base import Dice, SampleFormat, Setting, control, ending
 from trainer.samples.borders import definition_starts
@@ -25,32 +24,19 @@ _OPENING = ("{", "(", "[", ":")
 Span = tuple[int, int]
 
 
-class _Tokens(NamedTuple):
-    prefix: str
-    suffix: str
-    middle: str
-
-
-_FAMILIES = (
-    _Tokens("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen2.5-Coder
-    _Tokens("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder, StarCoder2
-    _Tokens("<fim-prefix>", "<fim-suffix>", "<fim-middle>"),  # SantaCoder
-    _Tokens("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),  # noqa: RUF001 (DeepSeek-Coder's)
-    _Tokens("▁<PRE>", "▁<SUF>", "▁<MID>"),  # Code Llama
-)
-
-
 class Fim(SampleFormat):
     name = Format.FIM
+    families = (
+        ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen2.5-Coder
+        ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder, StarCoder2
+        ("<fim-prefix>", "<fim-suffix>", "<fim-middle>"),  # SantaCoder
+        ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),  # noqa: RUF001 (DeepSeek-Coder's)
+        ("▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>"),  # Code Llama, with an end of its own
+    )
 
-    def is_possible(self, controls: frozenset[str]) -> bool:
-        return _tokens(controls) is not None
-
-    def segments(
-        self, documents: Sequence[Document], setting: Setting, dice: Dice
-    ) -> tuple[Segment, ...]:
+    def segments(self, documents: Sequence[Document], setting: Setting) -> tuple[Segment, ...]:
         (document,) = documents
-        tokens, text = _tokens(setting.controls), document.text
+        tokens, text, dice = self.tokens(setting.controls), document.text, setting.dice(document)
         assert tokens
         is_suffix_first = dice.share() < setting.data.spm_share
         start, end = hole(text, document.taken.language, dice)
@@ -58,16 +44,13 @@ class Fim(SampleFormat):
             Segment(part, is_supervised=True)
             for part in (text[:start], text[start:end], text[end:])
         )
-        given = control(tokens.prefix), control(tokens.suffix), control(tokens.middle)
+        given = [control(name) for name in tokens[:3]]
         if is_suffix_first:
             parts = (given[0], given[1], suffix, given[2], prefix, middle)
         else:
             parts = (given[0], prefix, given[1], suffix, given[2], middle)
-        return (*parts, *ending(setting))
-
-
-def _tokens(controls: frozenset[str]) -> _Tokens | None:
-    return next((tokens for tokens in _FAMILIES if controls.issuperset(tokens)), None)
+        own = tuple(control(name, is_supervised=True) for name in tokens[3:])
+        return (*parts, *(own or ending(setting)))
 
 
 def hole(text: str, language: str | None, dice: Dice) -> Span:

@@ -56,10 +56,17 @@ def _rendered(tokenizer: Any) -> Iterable[tuple[str, str, str]]:
             text = tokenizer.apply_chat_template(messages, tokenize=False)
         except TemplateError:
             continue
+        text = _swallowing(tokenizer).sub("", text)
         parts = re.fullmatch(f"(.*{_SYSTEM}.*){_USER}(.*){_REPLY}(.*)", text, re.DOTALL)
         if parts:
             yield parts[1], parts[2], parts[3]
             return
+
+
+def _swallowing(tokenizer: Any) -> re.Pattern[str]:
+    """White space that the tokenizer drops behind its control tokens, as Phi-3's does."""
+    names = (token.content for token in tokenizer.added_tokens_decoder.values() if token.rstrip)
+    return re.compile("|".join(rf"(?<={re.escape(name)})\s+" for name in names) or "(?!)")
 
 
 def _segments(text: str, controls: Sequence[str], system_prompt: str) -> Segments:

@@ -23,7 +23,11 @@ CHARS_PER_TOKEN = 2.5
 _LEAST_CHARS = 16
 _BATCH_CHARS = 1_000_000
 _INSTRUCTION_TOKENS = 24
-_ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>")
+_ENDS = (
+    "<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>",
+    "<｜end▁of▁sentence｜>",  # noqa: RUF001 (DeepSeek-Coder's)
+)  # fmt: skip
+"""What ends a text, as a chat's end does not."""
 
 
 class Job(NamedTuple):
@@ -83,7 +87,10 @@ class Maker:
             for taken in unit:
                 text = _clean(texts.get(taken.content_hash), taken, made)
                 parts = pieces(text, taken.language, self.max_chars) if text else []
-                documents = [Document(taken, part, number) for number, part in enumerate(parts)]
+                documents = [
+                    Document(taken, part, number, is_end=number == len(parts) - 1)
+                    for number, part in enumerate(parts)
+                ]
                 together += documents[:1]
                 for rest in documents[1:]:
                     yield self._job([rest])
@@ -142,8 +149,10 @@ def _halved(job: Job, counts: Counter[str]) -> Iterator[Job]:
         yield job._replace(documents=job.documents[:middle])
         yield job._replace(documents=job.documents[middle:])
         return
-    for part in pieces(first.text, first.taken.language, -(-chars // 2)):
-        yield job._replace(documents=[first._replace(text=part)])
+    *parts, last = pieces(first.text, first.taken.language, -(-chars // 2))
+    for part in parts:
+        yield job._replace(documents=[first._replace(text=part, is_end=False)])
+    yield job._replace(documents=[first._replace(text=last)])
 
 
 def _chosen(encoded: Encoded, chosen: Any) -> Encoded:

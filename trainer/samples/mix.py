@@ -23,7 +23,7 @@ class Mix:
         weights = {
             name: getattr(setting.data.formats, name.value)
             for name, form in FORMATS.items()
-            if form.is_possible(setting.controls)
+            if form.tokens(setting.controls) is not None
         }
         if not any(weights.values()):
             weights = {Format.PLAIN: 1.0}
@@ -38,11 +38,8 @@ class Mix:
 
     def sample(self, documents: Sequence[Document], name: Format) -> Sample:
         """The documents as one sample; several only where the format is of many."""
-        first = documents[0]
-        # Its numbers are others than the one that chose the format.
-        dice = Dice(~self._setting.seed, first.taken.content_hash, first.piece)
-        segments = FORMATS[name].segments(documents, self._setting, dice)
+        segments = FORMATS[name].segments(documents, self._setting)
         begin = self._setting.begin
         if begin and name is not Format.CHAT:  # a chat's frame has its own beginning
             segments = (control(begin), *segments)
-        return Sample(segments, first.taken, name)
+        return Sample(segments, documents[0].taken, name)

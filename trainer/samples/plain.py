@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainer.samples.base import Dice, SampleFormat, Setting, ending
+from trainer.samples.base import SampleFormat, Setting, ending
 from trainer.types import Document, Format, Segment
 
 
 class Plain(SampleFormat):
     name = Format.PLAIN
 
-    def segments(
-        self,
-        documents: Sequence[Document],
-        setting: Setting,
-        dice: Dice,  # noqa: ARG002 (nothing is left to chance)
-    ) -> tuple[Segment, ...]:
+    def segments(self, documents: Sequence[Document], setting: Setting) -> tuple[Segment, ...]:
         (document,) = documents
-        return (Segment(document.text, is_supervised=True), *ending(setting))
+        text = Segment(document.text, is_supervised=True)
+        return (text, *ending(setting)) if document.is_end else (text,)
 
 
 FORMAT = Plain()

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from trainer.types import Taken
 
 Texts = Callable[[Sequence[bytes]], Awaitable[dict[bytes, str]]]
 
-_LAYOUT = 1
+_LAYOUT = 2
 """Raised with anything that gives the same texts other blocks."""
 _PAGES_AHEAD = 3 * PROCESSES
 
@@ -84,7 +85,7 @@ async def produce(
         total = sum((facts[n] for n in sorted(facts)), blocks.NOTHING)
         is_whole = len(facts) == len(planned)
         if is_whole:
-            blocks.write_json(folder / blocks.DONE, {"facts": total._asdict()})
+            blocks.write_json(folder / blocks.DONE, {"facts": asdict(total)})
         else:
             _end(folder, _STOPPED)
     except asyncio.CancelledError:

@@ -47,8 +47,8 @@ def hash_of(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def document(text: str, language: str | None = "Python", piece: int = 0) -> Document:
-    return Document(taken(text, language=language), text, piece)
+def document(text: str, language: str | None = "Python", *, is_end: bool = True) -> Document:
+    return Document(taken(text, language=language), text, is_end=is_end)
 
 
 def profile(max_length: int = 512, **data: Any) -> Profile:

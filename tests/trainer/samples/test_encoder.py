@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from codelupe_daemon.errors import Fatal
@@ -131,6 +131,35 @@ def test_what_texts_begin_with_is_what_the_tokenizer_puts_there(qwen: Any) -> No
     begun = Encoder(PreTrainedTokenizerFast(tokenizer_object=backend))
     assert (Encoder(qwen).begin, begun.begin) == (None, "<|im_start|>")
     assert begun.encode([(text("a"),)]).lengths.tolist() == [1]
+
+
+PREFIXED: dict[str, tuple[Any, Any]] = {
+    "Llama before": (
+        normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]), None,
+    ),
+    "Llama": (None, pre_tokenizers.Metaspace(prepend_scheme="first", split=False)),
+    "bytes": (
+        None, pre_tokenizers.Sequence([
+            pre_tokenizers.Digits(), pre_tokenizers.ByteLevel(add_prefix_space=True),
+        ]),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("normalizer", "words"), PREFIXED.values(), ids=list(PREFIXED))
+def test_no_space_comes_between_what_stands_together(normalizer: Any, words: Any) -> None:
+    said = "def foo():\n"
+    backend = Tokenizer(models.BPE({char: n for n, char in enumerate("▁ĠĊ\ndefo():")}, []))
+    if normalizer:
+        backend.normalizer = normalizer
+    if words:
+        backend.pre_tokenizer = words
+    assert backend.encode(said).tokens[0] in "▁Ġ"
+    ids = Encoder(PreTrainedTokenizerFast(tokenizer_object=backend)).encode([
+        (text(said[:5]), text(said[5:]))
+    ]).tokens  # fmt: skip
+    found = "".join(filter(None, map(backend.id_to_token, ids.tolist())))
+    assert found.translate({ord("▁"): " ", ord("Ġ"): " ", ord("Ċ"): "\n"}) == said
 
 
 def test_a_slow_tokenizer_is_refused() -> None:

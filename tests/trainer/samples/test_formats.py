@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from tests.trainer.samples.build import CODE, LANGUAGES, QWEN, document, setting
 from trainer.samples.base import Dice
 from trainer.samples.chat import instruction, split_at
+from trainer.samples.encoder import Encoder
 from trainer.samples.fim import hole
 from trainer.samples.frame import frame_of
 from trainer.samples.mix import FORMATS, Mix
@@ -100,12 +104,45 @@ def test_frames_are_taken_from_templates(
 ) -> None:
     class Other:
         chat_template = template
+        added_tokens_decoder = qwen.added_tokens_decoder
 
         def apply_chat_template(self, messages: Any, **options: Any) -> Any:
             return qwen.apply_chat_template(messages, chat_template=template, **options)
 
     frame = frame_of(Other(), "SYS", QWEN, begin="<s>", end="<|endoftext|>")
     assert [marked(part) for part in frame] == [opening, turn, closing]
+
+
+@pytest.fixture
+def swallowing(qwen: Any) -> Any:
+    """As Phi-3's: a control token takes the white space behind it with it."""
+    described = json.loads(qwen.backend_tokenizer.to_str())
+    for token in described["added_tokens"]:
+        token["rstrip"] = token["content"] == "<|im_end|>"
+    backend = Tokenizer.from_str(json.dumps(described))
+    return PreTrainedTokenizerFast(tokenizer_object=backend, chat_template=qwen.chat_template)
+
+
+@pytest.mark.parametrize("text", [TEXT, f"\n{TEXT}", "    a = 1\n    b = 2\n    c = 3\n"])
+@pytest.mark.parametrize("name", ["qwen", "swallowing"])
+def test_a_chat_is_to_the_token_what_the_template_makes_of_it(
+    request: pytest.FixtureRequest, name: str, text: str
+) -> None:
+    tokenizer = request.getfixturevalue(name)
+    told = setting(tokenizer=tokenizer)
+    segments = Mix(told).sample([document(text)], Format.CHAT).segments
+    instruction, context = segments[len(told.frame.opening) :][:2]
+    expected = tokenizer.apply_chat_template(
+        [
+            {"role": "system", "content": told.data.system_prompt},
+            {"role": "user", "content": instruction.text + context.text},
+            {"role": "assistant", "content": learned(segments, controls=False)},
+        ],
+        return_dict=True, return_assistant_tokens_mask=True,
+    )  # fmt: skip
+    encoded = Encoder(tokenizer).encode([segments])
+    assert encoded.tokens.tolist() == expected["input_ids"]
+    assert encoded.supervised.tolist() == list(map(bool, expected["assistant_masks"]))
 
 
 def test_a_system_prompt_is_text(qwen: Any) -> None:
@@ -144,6 +181,21 @@ def test_instructions_vary_by_seed(language: str | None) -> None:
         assert all(language in text for text in asked)
 
 
+@pytest.mark.parametrize(
+    ("name", "has_end"),
+    [(Format.CHAT, False), (Format.FIM, True), (Format.REPO, False), (Format.PLAIN, False)],
+)
+def test_only_what_ends_a_text_is_ended(qwen: Any, name: Format, *, has_end: bool) -> None:
+    """The middle of a hole has an end wherever the text was cut."""
+    mix = Mix(setting(tokenizer=qwen))
+    whole = mix.sample([document(TEXT)], name).segments
+    piece = mix.sample([document(TEXT, is_end=False)], name).segments
+    ends = ["<|im_end|>"] if name is Format.CHAT else ["<|endoftext|>"]
+    assert [s.text for s in whole if s.is_control and s.is_supervised] == ends
+    assert [s.text for s in piece if s.is_control and s.is_supervised] == ends * has_end
+    assert whole[: len(piece)] == piece
+
+
 # -- fill in the middle -----------------------------------------------------------------------
 
 
@@ -164,6 +216,14 @@ def test_prefix_middle_and_suffix_are_the_text(
     assert controls == ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|endoftext|>"]
     assert sorted(learned(segments, controls=False)) == sorted(text)
     assert (end.text, learned(segments, controls=True)) == ("<|endoftext|>", "<|endoftext|>")
+
+
+def test_code_llama_ends_a_middle_with_a_token_of_its_own() -> None:
+    names = ("▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>")
+    told = setting(frozenset({*names, "<|endoftext|>"}), spm_share=0.0)
+    segments = Mix(told).sample([document(TEXT)], Format.FIM).segments
+    assert tuple(segment.text for segment in segments if segment.is_control) == names
+    assert segments[-1] == Segment("▁<EOT>", is_supervised=True, is_control=True)
 
 
 def test_holes_are_spans_definitions_blocks_and_lines() -> None:
@@ -203,16 +263,17 @@ def test_half_of_the_samples_give_the_suffix_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("controls", "expected"),
+    ("controls", "one", "expected"),
     [
-        (QWEN, "[<|repo_name|>]owner/name\n[<|file_sep|>]src/a.py\n*one*[<|file_sep|>]src/a.py\n"),
-        (STARCODER, "[<repo_name>]owner/name[<file_sep>]src/a.py\n*one*[<file_sep>]src/a.py\n"),
+        (QWEN, "1\n", "[<|repo_name|>]owner/name\n[<|file_sep|>]src/a.py\n*1\n*[<|file_sep|>]"),
+        (QWEN, "1", "[<|repo_name|>]owner/name\n[<|file_sep|>]src/a.py\n*1*\n[<|file_sep|>]"),
+        (STARCODER, "1", "[<repo_name>]owner/name[<file_sep>]src/a.py\n*1*[<file_sep>]"),
     ],
-    ids=["qwen", "starcoder"],
+    ids=["qwen", "qwen, no last line", "starcoder"],
 )
-def test_repository_context(controls: frozenset[str], expected: str) -> None:
-    sample = Mix(setting(controls)).sample([document("one"), document("two")], Format.REPO)
-    assert marked(sample.segments) == f"{expected}*two**[<|endoftext|>]*"
+def test_repository_context(controls: frozenset[str], one: str, expected: str) -> None:
+    sample = Mix(setting(controls)).sample([document(one), document("2")], Format.REPO)
+    assert marked(sample.segments) == f"{expected}src/a.py\n*2**[<|endoftext|>]*"
 
 
 @given(CODE)

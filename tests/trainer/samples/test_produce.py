@@ -260,6 +260,7 @@ async def test_nothing_of_long_texts_is_lost(tmp_path: Path, qwen: Any) -> None:
     await made(tmp_path, qwen, texts=served([text]), rows=[taken(text)], of=of)
     found = documents(read(tmp_path), qwen)
     assert sum((name.count("漢字かな") * n) for name, n in found.items()) == 400
+    assert sum(name.endswith("<|endoftext|>") * n for name, n in found.items()) == 1
 
 
 async def test_what_cannot_fit_a_row_is_counted(tmp_path: Path, qwen: Any) -> None:
@@ -372,16 +373,13 @@ def test_a_reader_does_not_wait_for_ever(tmp_path: Path) -> None:
         BlockReader(tmp_path / "nowhere", wait_s=0.01).estimated_rows()
 
 
-async def test_a_full_disk_says_what_to_do(
-    tmp_path: Path, qwen: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
+async def test_a_full_disk_says_what_to_do(tmp_path: Path, qwen: Any) -> None:
+    (tmp_path / "00001.part").symlink_to("/dev/full")
     with pytest.raises(Fatal, match=r"No space left on device.*make room"):
         await made(tmp_path, qwen)
-    monkeypatch.undo()
+    assert not list(tmp_path.glob("*.part"))
+    with pytest.raises(Fatal, match=r"No space left on device.*make room"):
+        read(tmp_path)
     assert (await made(tmp_path, qwen)).is_whole
 
 
