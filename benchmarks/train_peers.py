@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
 
 
 def ours(job: Job) -> Outcome:
-    from tests.trainer.finetune.rows import Row, Rows
+    from tests.trainer.finetune.rows import Rows
     from trainer.finetune import finetune, recipe
     from trainer.finetune.engine import Engine
     from trainer.memory import Batches
@@ -63,7 +63,7 @@ def ours(job: Job) -> Outcome:
     with tempfile.TemporaryDirectory() as work, patch.object(recipe, "Engine", clocked):
         trained = finetune(
             profile_of(job.scale, job.folder / "model", is_lora=job.is_lora), loaded,
-            Rows([Row(*row) for row in rows_of(job.folder, job.scale.rows)]), {}, Path(work),
+            Rows(rows_of(job.folder, job.scale.rows)), {}, Path(work),
             plan=plan, stop=threading.Event(), told=tell,
         )  # fmt: skip
     assert isinstance(trained, Trained)

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
+
+from trainer.samples.rows import PackedRow
 
 IGNORED = -100
 """The label of what is not learned."""
-
-
-class Row(Protocol):
-    """Documents side by side: n <= L token ids, which of them are learned, and their lengths."""
-
-    @property
-    def input_ids(self) -> np.ndarray: ...
-    @property
-    def supervised(self) -> np.ndarray: ...
-    @property
-    def lengths(self) -> tuple[int, ...]: ...
 
 
 class Reader(Protocol):
     """A folder of rows: `trainer.samples.rows.BlockReader`."""
 
     def estimated_rows(self) -> int: ...
-    def rows(self, seed: int, epoch: int, *, skip: int = 0) -> Iterator[Row]: ...
+    def rows(self, seed: int, epoch: int, *, skip: int = 0) -> Iterator[PackedRow]: ...
 
 
 class Tally(NamedTuple):
@@ -54,7 +44,7 @@ class Collator:
         self.pad_id, self.length, self.is_flat = pad_id, length, is_flat
         self._tally = Tally()
 
-    def __call__(self, rows: Sequence[Row | None]) -> dict[str, Tensor | int]:
+    def __call__(self, rows: Sequence[PackedRow | None]) -> dict[str, Any]:
         """A None is a row without a document: another process has the last one."""
         lengths = [[*row.lengths] if row else [] for row in rows]
         self._count(lengths)
@@ -71,7 +61,9 @@ class Collator:
             if padding := self.length - tokens:
                 lengths[at].append(padding)  # a document of its own
             positions[at] = np.concatenate([np.arange(n) for n in lengths[at]])
-        return self._tensors(ids, labels, positions, lengths)
+        arrays = {"input_ids": ids, "labels": labels, "position_ids": positions}
+        batch: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return _flat(batch, lengths) if self.is_flat else batch
 
     def take_tally(self) -> Tally:
         """What was collated since this was last asked."""
@@ -83,21 +75,16 @@ class Collator:
         now = (len(lengths) * self.length, sum(documents), sum(n * n for n in documents))
         self._tally = Tally(*(a + b for a, b in zip(self._tally, now, strict=True)))
 
-    def _tensors(
-        self, ids: np.ndarray, labels: np.ndarray, positions: np.ndarray, lengths: list[list[int]]
-    ) -> dict[str, Tensor | int]:
-        arrays = {"input_ids": ids, "labels": labels, "position_ids": positions}
-        tensors = {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
-        if not self.is_flat:
-            return {**tensors}
-        documents = [n for row in lengths for n in row]
-        borders = torch.tensor([0, *np.cumsum(documents)], dtype=torch.int32)
-        flat: dict[str, Tensor | int] = {n: tensor.view(1, -1) for n, tensor in tensors.items()}
-        flat |= {"cu_seq_lens_q": borders, "cu_seq_lens_k": borders}
-        return flat | {"max_length_q": max(documents), "max_length_k": max(documents)}
+
+def _flat(batch: Mapping[str, Any], lengths: list[list[int]]) -> dict[str, Any]:
+    documents = [n for row in lengths for n in row]
+    borders = torch.tensor([0, *np.cumsum(documents)], dtype=torch.int32)
+    flat = {name: tensor.view(1, -1) for name, tensor in batch.items()}
+    flat |= {"cu_seq_lens_q": borders, "cu_seq_lens_k": borders}
+    return flat | {"max_length_q": max(documents), "max_length_k": max(documents)}
 
 
-class Stream(IterableDataset[Row | None]):
+class Stream(IterableDataset[PackedRow | None]):
     """A process's share of the rows, epoch after epoch without end, from `begin` rows on.
 
     `epoch_rows` is how many rows an epoch has, once one was read through (in an earlier process,
@@ -117,7 +104,7 @@ class Stream(IterableDataset[Row | None]):
         self.reader, self.seed, self.begin = reader, seed, begin
         self.epoch_rows, self.rank, self.world = epoch_rows, rank, world
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[PackedRow]:
         epoch, skip = divmod(self.begin, self.epoch_rows) if self.epoch_rows else (0, self.begin)
         at = self.begin
         while self.epoch_rows != 0:
@@ -127,9 +114,9 @@ class Stream(IterableDataset[Row | None]):
                 at += 1
             epoch, skip = epoch + 1, 0
 
-    def _epoch(self, epoch: int, skip: int) -> Iterator[Row]:
+    def _epoch(self, epoch: int, skip: int) -> Iterator[PackedRow]:
         count = skip
-        held: Row | None = None
+        held: PackedRow | None = None
         for row in self.reader.rows(self.seed, epoch, skip=skip):
             if held is not None:
                 yield held
@@ -140,19 +127,21 @@ class Stream(IterableDataset[Row | None]):
             yield held
 
 
-class Share(IterableDataset[Row | None]):
+class Share(IterableDataset[PackedRow | None]):
     """A process's share of the first `rows_max` rows of a set; as many in every process, so that
     none waits for another: where there are none left, a None."""
 
     def __init__(self, reader: Reader, rows_max: int, *, rank: int, world: int) -> None:
         self.reader, self.rows_max, self.rank, self.world = reader, rows_max, rank, world
 
-    def __iter__(self) -> Iterator[Row | None]:
+    def __iter__(self) -> Iterator[PackedRow | None]:
         rows = islice(self.reader.rows(0, 0), self.rows_max)
         while group := list(islice(rows, self.world)):
             yield group[self.rank] if self.rank < len(group) else None
 
 
-def batches(rows: IterableDataset[Row | None], size: int, collator: Collator) -> DataLoader[Any]:
+def batches(
+    rows: IterableDataset[PackedRow | None], size: int, collator: Collator
+) -> DataLoader[Any]:
     """A generator of its own, since a DataLoader would else draw from the one of dropout."""
     return DataLoader(rows, size, collate_fn=collator, generator=torch.Generator())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from codelupe_daemon.errors import Fatal
 from trainer.finetune.collate import Collator
 from trainer.finetune.loss import causal_of, hidden_states
+from trainer.samples.rows import PackedRow
 
 LENGTHS = (13, 8, 11)
 """Of the documents of the row that is tried."""
@@ -22,21 +23,13 @@ TOLERANCE_8BIT = 5e-2
 """8-bit layers treat the outliers of a whole batch together: large ones moved states by 0.014."""
 
 
-class TrialRow(NamedTuple):
-    """A row of random tokens."""
-
-    input_ids: np.ndarray
-    supervised: np.ndarray
-    lengths: tuple[int, ...]
-
-
 def trial_batch(model: Any, collator: Collator) -> dict[str, Any]:
     """Two rows of documents, cut to what the model takes, on its device."""
     draw = np.random.default_rng(0)
     vocabulary = model.get_input_embeddings().weight.shape[0]
     lengths = LENGTHS if sum(LENGTHS) < collator.length else (collator.length // 2,) * 2
     tokens = draw.integers(0, vocabulary, (2, sum(lengths)), np.uint32)
-    rows = [TrialRow(row, np.ones(len(row), np.bool_), lengths) for row in tokens]
+    rows = [PackedRow(row, np.ones(len(row), np.bool_), lengths) for row in tokens]
     batch = Collator(collator.pad_id, sum(lengths) + 3, is_flat=collator.is_flat)(rows)
     to = next(model.parameters()).device
     return {name: v.to(to) if isinstance(v, Tensor) else v for name, v in batch.items()}

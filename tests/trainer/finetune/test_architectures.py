@@ -12,9 +12,10 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from tests.trainer import tiny
-from tests.trainer.finetune.rows import Row, packed
+from tests.trainer.finetune.rows import packed
 from tests.trainer.finetune.train import DEVICE, loaded, tiny_profile, trained
 from trainer.finetune.collate import Collator
+from trainer.samples.rows import PackedRow
 
 # 4-bit weights are quantised in blocks of 64, which on a CPU must lie within a row.
 WIDE = {
@@ -24,16 +25,16 @@ WIDE = {
 FAST = {"base_learning_rate": 3e-2, "effective_batch": 4}
 
 
-def loss_of(model: Any, rows: list[Row]) -> float:
+def loss_of(model: Any, rows: list[PackedRow]) -> float:
     """By the model's own loss, a row at a time and a document at a time."""
     total = tokens = 0.0
     for row in rows:
         start = 0
         for length in row.lengths:
             part = slice(start, start := start + length)
-            one = Row(row.input_ids[part], row.supervised[part], (length,))
+            one = PackedRow(row.input_ids[part], row.supervised[part], (length,))
             batch = Collator(0, length, is_flat=False)([one])
-            counted = int((batch["labels"] != -100).sum())  # type: ignore[union-attr]  # not flat
+            counted = int((batch["labels"] != -100).sum())
             with torch.no_grad():
                 total += model(**batch).loss.item() * counted
             tokens += counted

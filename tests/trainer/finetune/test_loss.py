@@ -34,7 +34,7 @@ def chosen_loss(model: Any) -> AbstractContextManager[None]:
 
 
 def supervised() -> int:
-    return int((BATCH["labels"] != -100).sum())  # type: ignore[union-attr]  # a batch of rows
+    return int((BATCH["labels"] != -100).sum())
 
 
 @pytest.mark.parametrize("logits_max", [1 << 26, 2000], ids=["at once", "in many parts"])
@@ -47,7 +47,7 @@ def test_the_chunked_loss_is_the_models_own(model_type: str, logits_max: int) ->
     model.zero_grad()
     inputs = {name: value for name, value in BATCH.items() if name != "labels"}
     hidden, head = hidden_states(model, inputs), model.get_output_embeddings()
-    total = cross_entropy_sum(hidden, head, BATCH["labels"], logits_max)  # type: ignore[arg-type]  # rows
+    total = cross_entropy_sum(hidden, head, BATCH["labels"], logits_max)
     loss = total / supervised()
     torch.autograd.backward(loss)
     assert loss.item() == pytest.approx(own.item(), abs=1e-6)
@@ -95,7 +95,7 @@ def test_a_loss_that_is_not_known_to_be_another_is_noticed(
 
 def test_a_batch_in_which_nothing_is_learned_has_no_loss_and_no_gradient() -> None:
     model = made("qwen2")
-    batch = {**BATCH, "labels": torch.full_like(BATCH["labels"], -100)}  # type: ignore[arg-type]  # rows
+    batch = {**BATCH, "labels": torch.full_like(BATCH["labels"], -100)}
     with chosen_loss(model):
         loss = model(**batch, num_items_in_batch=1).loss
     loss.backward()

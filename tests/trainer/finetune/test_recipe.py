@@ -19,12 +19,13 @@ from safetensors.torch import load_file
 
 from codelupe_daemon.errors import Fatal, Rejected, Transient
 from tests.trainer import tiny
-from tests.trainer.finetune.rows import Row, Rows, packed
+from tests.trainer.finetune.rows import Rows, packed
 from tests.trainer.finetune.train import DEVICE, SETS, loaded, train, trained
 from trainer.errors import Diverged, OutOfMemory
 from trainer.finetune import finetune
 from trainer.memory import Batches
 from trainer.models.load import Loaded, load
+from trainer.samples.rows import PackedRow
 from trainer.types import Progress, Stopped, Trained
 
 FAST = {"base_learning_rate": 3e-2}
@@ -340,7 +341,7 @@ def test_rows_that_do_not_come_leave_a_checkpoint(
     base: Path, with_dropout: Run, tmp_path: Path
 ) -> None:
     class Late(Rows):
-        def rows(self, seed: int, epoch: int, *, skip: int = 0) -> Iterator[Row]:
+        def rows(self, seed: int, epoch: int, *, skip: int = 0) -> Iterator[PackedRow]:
             yield from islice(super().rows(seed, epoch, skip=skip), 6)
             raise Transient("no rows came")
 
