@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ from trainer.observe.http import serving
 from trainer.observe.notify import Notifier
 from trainer.observe.state import Doing, State, Stop
 from trainer.profile import Profile, load_profile
-from trainer.registry.base import Registry, Session, Version
+from trainer.registry.base import Session
 from trainer.registry.opening import registry
-from trainer.round import Parts, lineage, train
+from trainer.release import active_adapter, active_of, line, point
+from trainer.round import Parts, root_of, train
 from trainer.types import ENDED, Base, Progress, Side
 
 SEEN_MAX = 1000
+ROUNDS_MAX = 1_000_000
 COUNTED_TIMES = 10
 """More waiting rows than so many rounds' worth are not counted."""
 
@@ -67,7 +69,7 @@ async def once(
                     session = await loop.once(parts, anew=anew)
             # Others wait for a job. After an error they need not be told: all are ended.
             await asyncio.to_thread(train, on, None, parts.stop, lambda _: None)
-            return await _told(parts.registry, profile, session)
+            return await _told(parts, session)
     finally:
         distributed.end()
 
@@ -85,13 +87,17 @@ async def _assist(profile: Profile, on: Any) -> dict[str, Any]:
     return {}
 
 
-async def _told(registry_: Registry, profile: Profile, session: Session | None) -> dict[str, Any]:
-    versions = await registry_.versions(profile.name)
-    mine = [one for one in versions if session is not None and one.session_id == session.id]
+async def _told(parts: Parts, session: Session | None) -> dict[str, Any]:
+    if session is None:
+        return {"session": None, "version": None, "is_stopped": parts.stop.is_set()}
+    versions = await parts.registry.versions(parts.profile.name)
+    mine = next((one for one in versions if one.session_id == session.id), None)
+    told = session._asdict()
+    del told["detail"]
     return {
-        "session": _session(session) if session else None,
-        "version": _version(mine[0]) if mine else None,
-        "is_stopped": session is not None and session.status not in ENDED,
+        "session": told,
+        "version": asdict(mine) if mine else None,
+        "is_stopped": session.status not in ENDED,
     }
 
 
@@ -101,9 +107,8 @@ async def _parts(settings: Settings, profile: Profile, events: Events) -> AsyncI
     trackers.check(profile)
     on = await _device(settings, profile)
     state = State(profile.name)
-    models_dir = settings.models_dir.expanduser().absolute()
     async with source(settings, settings.training_source) as rows, registry(settings) as kept:
-        yield Parts(profile, on, rows, kept, models_dir, state, events, Stop(state))
+        yield Parts(profile, on, rows, kept, _models_dir(settings), state, events, Stop(state))
 
 
 async def _device(settings: Settings, profile: Profile) -> Any:
@@ -114,7 +119,7 @@ async def _device(settings: Settings, profile: Profile) -> Any:
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(parts: Parts, notifier: Notifier | None = None) -> Any:
+def _stopped_by_signals(parts: Parts, notifier: Notifier | None = None) -> Iterator[None]:
     def stop() -> None:
         parts.events.happened("stops, once a checkpoint is written")
         parts.state.enter(Doing.STOPPING, parts.state.session)
@@ -122,8 +127,8 @@ def _stopped_by_signals(parts: Parts, notifier: Notifier | None = None) -> Any:
             notifier.stopping()
         parts.stop.set()
 
-    with stopped_by_signals(stop) as is_interrupted:
-        yield is_interrupted
+    with stopped_by_signals(stop):
+        yield
 
 
 # -- looking --------------------------------------------------------------------------------------
@@ -138,7 +143,6 @@ async def status(settings: Settings) -> dict[str, Any]:
         versions = await kept.versions(profile.name)
         enough = COUNTED_TIMES * profile.data.min_new_rows
         found = await pending(rows, kept, profile, enough=enough)
-    active = next((one.version for one in versions if one.is_active), None)
     return {
         "watermark": found.watermark,
         "pending": found.passing,
@@ -147,7 +151,7 @@ async def status(settings: Settings) -> dict[str, Any]:
         "runs": totals.runs,
         "samples_trained": totals.samples_trained,
         "last_run": totals.last_run,
-        "active_version": active,
+        "active_version": active_of(versions),
         "profile": profile.name,
         "head": found.head,
         "needed": profile.data.min_new_rows,
@@ -156,19 +160,16 @@ async def status(settings: Settings) -> dict[str, Any]:
 
 async def versions(settings: Settings, activate: str | None) -> list[dict[str, Any]]:
     """Newest first; `activate` makes one of them the active one."""
-    from trainer.release import active_adapter, point
-
     profile = load_profile(settings.profile, ())
-    models_dir = settings.models_dir.expanduser().absolute()
+    models_dir = _models_dir(settings)
     async with registry(settings) as kept:
         if activate is not None:
-            known = {one.version: one for one in await kept.versions(profile.name)}
-            if activate not in known:
-                raise UsageError(f"{profile.name} has no version {activate!r}")
-            await asyncio.to_thread(active_adapter, models_dir, known[activate])
+            for one in await kept.versions(profile.name):
+                if one.version == activate:
+                    await asyncio.to_thread(active_adapter, models_dir, one)
             await kept.activate(profile.name, activate)
             await asyncio.to_thread(point, models_dir, profile.name, activate)
-        return [_version(one) for one in await kept.versions(profile.name)]
+        return [asdict(one) for one in await kept.versions(profile.name)]
 
 
 async def plan(settings: Settings, overrides: Sequence[str], *, measure: bool) -> dict[str, Any]:
@@ -212,14 +213,13 @@ async def samples(settings: Settings, overrides: Sequence[str], limit: int) -> l
             rows, kept, profile, session_id="look", base=Base(profile.model.name, None, ""),
             seed=profile.training.seed, now=int(time.time()),
         )  # fmt: skip
-        root, _ = await lineage(kept, profile)
+        versions = await kept.versions(profile.name)
+        root = root_of(profile, _models_dir(settings), line(versions, active_of(versions)))
         if profile.model.from_scratch and root is None:
             raise UsageError(
                 f"{profile.name} gets its tokenizer in its first round: `codelupe-trainer once`"
             )
-        tokenizer = await asyncio.to_thread(
-            tokenizer_of, profile, Path(root.path) if root else None
-        )
+        tokenizer = await asyncio.to_thread(tokenizer_of, profile, root)
         return await look(
             rows.texts, [row for row in manifest.taken if row.side is Side.TRAIN][:SEEN_MAX],
             profile, tokenizer, seed=manifest.seed, limit=limit,
@@ -227,16 +227,10 @@ async def samples(settings: Settings, overrides: Sequence[str], limit: int) -> l
 
 
 async def migrate(settings: Settings) -> dict[str, Any]:
-    """Make or upgrade the trainer's tables."""
+    """Make or upgrade the trainer's tables; how many rounds they hold."""
     async with registry(settings) as kept:
-        return {"sessions": len(await kept.sessions(None, 1))}
+        return {"sessions": len(await kept.sessions(None, ROUNDS_MAX))}
 
 
-def _session(session: Session) -> dict[str, Any]:
-    told = session._asdict()
-    del told["detail"]
-    return told
-
-
-def _version(version: Version) -> dict[str, Any]:
-    return asdict(version)
+def _models_dir(settings: Settings) -> Path:
+    return settings.models_dir.expanduser().absolute()

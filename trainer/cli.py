@@ -134,7 +134,7 @@ def samples(
     json: Json = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="So many.")] = 3,
 ) -> None:
-    """What the model would see next; what it learns to write is marked."""
+    """What the model would see next; what it learns to write is green."""
     from trainer import app as work
     from trainer.observe import report
 
@@ -145,12 +145,12 @@ def samples(
 @app.command()
 @opens
 def migrate(given: Given, json: Json = False) -> None:
-    """Make or upgrade the trainer's tables; every command does it as well."""
+    """Make or upgrade the trainer's tables, as the others do."""
     from trainer import app as work
+    from trainer.observe import report
 
     told = wait_for(work.migrate(_settings(given)))
-    if json:
-        print_json(told)
+    print_json(told) if json else report.migrate(told)
 
 
 def main() -> None:

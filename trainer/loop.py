@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
+from typing import Any, TypeVar
 
 from codelupe_daemon.errors import Transient
 from codelupe_daemon.journal.owner import this_process
@@ -14,24 +15,25 @@ from trainer.errors import StaleTrainer
 from trainer.intake.freeze import pending
 from trainer.observe.state import Doing
 from trainer.registry.base import Holder, Session
+from trainer.release import active_of
 from trainer.round import Parts, give_up, one_round, tidy
 
+T = TypeVar("T")
 LEASE_S = 60.0
 LOCK_POLL_S = 2.0
 STOP_POLL_S = 0.5
 PATIENCE_S = 600.0
-"""How long a single round waits for what is away."""
+"""How long is waited for what is away, to be the trainer, and by a single round."""
 AWAY_S = 10.0
 """Before what is away is asked again."""
 
 
 async def for_ever(parts: Parts) -> None:
     """Until `parts.stop` is set. What is away is waited for; anything else ends the process."""
-    async with holding(parts) as holder:
-        if holder is not None:
-            await tidy(parts)
+    async with holding(parts) as holder, _beside(_head_followed(parts)):
         while holder and not parts.stop.is_set():
             try:
+                await tidy(parts)
                 pause_s = parts.profile.data.poll_s
                 if await _is_due(parts):
                     await one_round(parts, holder)
@@ -51,18 +53,23 @@ async def once(parts: Parts, *, anew: bool = False) -> Session | None:
     async with holding(parts) as holder:
         if holder is None:
             return None
-        await tidy(parts)
         if anew:
-            await give_up(parts, holder)
-        is_open = await parts.registry.open_session(parts.profile.name) is not None
-        if not is_open and not await _is_due(parts, least=1):
-            return None
+            await _patiently(parts, partial(give_up, parts, holder))
+        return await _patiently(parts, partial(_once, parts, holder))
 
-        def told(error: Transient | None) -> None:
-            parts.events.state("training", str(error) if error else None)
 
-        going_on = partial(one_round, parts, holder)
-        return await retried(going_on, PATIENCE_S, parts.stop.is_set, told)
+async def _once(parts: Parts, holder: Holder) -> Session | None:
+    await tidy(parts)
+    return await one_round(parts, holder) if await _is_due(parts, least=1) else None
+
+
+async def _patiently(parts: Parts, work: Callable[[], Awaitable[T]]) -> T:
+    """Wait for what is away, with an end."""
+
+    def told(error: Transient | None) -> None:
+        parts.events.state("training", str(error) if error else None)
+
+    return await retried(work, PATIENCE_S, parts.stop.is_set, told)
 
 
 @contextlib.asynccontextmanager
@@ -70,22 +77,23 @@ async def holding(parts: Parts) -> AsyncIterator[Holder | None]:
     """Be the profile's trainer while the body runs; waits for another one to end. None: stopped."""
     name, holder = parts.profile.name, None
     while not parts.stop.is_set():
-        holder = await parts.registry.claim(name, this_process(), LEASE_S)
+        claiming = partial(parts.registry.claim, name, this_process(), LEASE_S)
+        holder = await _patiently(parts, claiming)
         if holder is not None:
             break
         if parts.state.doing is not Doing.LOCKED_OUT:
             parts.events.happened(f"waits: another process trains {name}")
             parts.state.enter(Doing.LOCKED_OUT)
         await _pause(parts, LOCK_POLL_S)
-    renewing = asyncio.create_task(_renewed(parts, holder)) if holder else None
+    if holder is None:
+        yield None
+        return
     try:
-        yield holder
+        async with _beside(_renewed(parts, holder)):
+            yield holder
     finally:
-        if holder is not None and renewing is not None:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
-            with contextlib.suppress(Transient):
-                await parts.registry.release(holder)
+        with contextlib.suppress(Transient):
+            await parts.registry.release(holder)
 
 
 async def _renewed(parts: Parts, holder: Holder) -> None:
@@ -103,6 +111,25 @@ async def _renewed(parts: Parts, holder: Holder) -> None:
             return
 
 
+async def _head_followed(parts: Parts) -> None:
+    """How far rows have come is told during a round as well."""
+    while True:
+        await asyncio.sleep(parts.profile.data.poll_s)
+        with contextlib.suppress(Transient):
+            parts.state.head = await parts.source.head()
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do it until the body ends."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def _is_due(parts: Parts, least: int | None = None) -> bool:
     """Whether a round is open, or enough rows have come."""
     state, name = parts.state, parts.profile.name
@@ -113,7 +140,7 @@ async def _is_due(parts: Parts, least: int | None = None) -> bool:
     state.watermark, state.head, state.pending = found.watermark, found.head, found.passing
     state.runs, state.samples_trained = totals.runs, totals.samples_trained
     state.last_run = totals.last_run
-    state.active_version = next((one.version for one in versions if one.is_active), None)
+    state.active_version = active_of(versions)
     state.enter(Doing.WAITING)
     is_open = await parts.registry.open_session(name) is not None
     return is_open or found.passing >= wanted or found.is_full

@@ -12,7 +12,7 @@ import math
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,18 +21,17 @@ from pydantic import ValidationError
 
 from codelupe_daemon.errors import Fatal, Rejected, Transient
 from codelupe_daemon.observe.events import Events
-from trainer import distributed
+from trainer import distributed, release
 from trainer.devices import Device
 from trainer.errors import Diverged, OutOfMemory
-from trainer.intake.base import Source
+from trainer.intake.base import Source, patiently
 from trainer.intake.freeze import freeze, measured_sets
 from trainer.memory import Batches
 from trainer.observe.state import Doing, State, Stop
-from trainer.observe.trackers import tracking
+from trainer.observe.trackers import recording, tracking
 from trainer.profile import Profile
 from trainer.registry.base import Holder, Registry, Session, Version
 from trainer.types import (
-    Base,
     Manifest,
     Progress,
     SessionStatus,
@@ -45,9 +44,9 @@ from trainer.types import (
 if TYPE_CHECKING:
     from trainer.models.load import Loaded
 
-FLUSH_S = 2.0
-PROGRESS_MAX = 1000
-ALIVE_AT_ONCE = 500
+HASHES_AT_ONCE = 500
+ROUNDS_MAX = 1000
+"""Of so many rounds, the newest, what is left in the folder of work is removed."""
 TOKENIZER_CHARS = 32 << 20
 """Of text that a tokenizer is trained on."""
 
@@ -64,6 +63,42 @@ class Parts:
     state: State
     events: Events
     stop: Stop
+
+    @property
+    def work(self) -> Path:
+        return self.models_dir / self.profile.name / ".work"
+
+
+class Round(NamedTuple):
+    """One that is open. `parts.profile` is as it was frozen."""
+
+    parts: Parts
+    session: Session
+    manifest: Manifest
+    folder: Path
+    root: Path | None
+    """Of a `from_scratch` profile: the version whose weights all others rest on."""
+    parent: Version | None
+    """The version that the result rests on."""
+
+    @property
+    def scratch(self) -> Path | None:
+        """Where a `from_scratch` profile has its tokenizer, and in time its first weights."""
+        is_from_scratch = self.parts.profile.model.from_scratch
+        return self.root or (self.folder / "scratch" if is_from_scratch else None)
+
+    @property
+    def rows(self) -> list[Taken]:
+        """That are trained on."""
+        return [row for row in self.manifest.taken if row.side is Side.TRAIN]
+
+
+class Outcome(NamedTuple):
+    """How a round ends."""
+
+    status: SessionStatus
+    reason: str | None = None
+    version: Version | None = None
 
 
 class Job(NamedTuple):
@@ -85,129 +120,133 @@ async def one_round(parts: Parts, holder: Holder) -> Session:
     session = await parts.registry.open_session(parts.profile.name)
     if session is None:
         session = await _frozen(parts, holder)
-        parts.state.enter(Doing.FREEZING, session.name)
     else:
-        parts.events.happened(f"goes on with round {session.name} ({session.status.value})")
-    manifest = await parts.registry.manifest(session.id)
-    parts = replace(parts, profile=await _profile_of(parts, manifest))
+        parts.events.happened(f"goes on with round {session.name} ({session.status})")
+    parts.state.enter(Doing.FREEZING, session.name)
+    taken_up = await _taken_up(parts, session)
     try:
-        async with _recorded(parts, session) as told:
-            await _through(parts, holder, session, manifest, told)
+        outcome = await _outcome(taken_up, holder)
     except Rejected as rejected:
-        await _finish(parts, holder, session, SessionStatus.EMPTY, rejected.reason)
+        outcome = Outcome(SessionStatus.EMPTY, rejected.reason)
     except Diverged as diverged:
-        await _finish(parts, holder, session, SessionStatus.DIVERGED, str(diverged))
+        outcome = Outcome(SessionStatus.DIVERGED, str(diverged))
     except OutOfMemory as error:
         raise Fatal(
             f"{error}; then `codelupe-trainer once --anew` begins the round again"
         ) from error
-    return (await parts.registry.sessions(parts.profile.name, 1))[0]
+    if outcome:
+        await _finish(taken_up.parts, holder, session, outcome)
+    return (await patiently(parts.registry.sessions, parts.profile.name, 1))[0]
 
 
 async def give_up(parts: Parts, holder: Holder) -> None:
     """End the open round, if there is one, as if it had never begun: its rows come again."""
     session = await parts.registry.open_session(parts.profile.name)
     if session is not None:
-        await _finish(parts, holder, session, SessionStatus.WITHDRAWN, "given up")
+        await _finish(parts, holder, session, Outcome(SessionStatus.WITHDRAWN, "given up"))
 
 
 async def _frozen(parts: Parts, holder: Holder) -> Session:
     from trainer.models.load import base_of
 
     parts.state.enter(Doing.FREEZING)
-    root, active = await lineage(parts.registry, parts.profile)
-    base = await asyncio.to_thread(base_of, parts.profile, Path(root.path) if root else None)
-    now = int(time.time())
+    versions = await parts.registry.versions(parts.profile.name)
+    active = release.active_of(versions)
+    root = root_of(parts.profile, parts.models_dir, release.line(versions, active))
+    base = await asyncio.to_thread(base_of, parts.profile, root)
     manifest, sides = await freeze(
         parts.source,
         parts.registry,
         parts.profile,
         session_id=str(uuid.uuid4()),
-        base=base._replace(version=active.version if active else None),
+        base=base._replace(version=active),
         seed=parts.profile.training.seed,
-        now=now,
+        now=int(time.time()),
     )
     session = await parts.registry.begin(holder, manifest, sides)
     rows = sum(row.side is Side.TRAIN for row in manifest.taken)
-    parts.events.happened(
-        f"round {session.name}: rows {manifest.from_id} to {manifest.to_id},"
-        f" {rows} to train on, {sum(manifest.not_taken.values())} not taken"
-    )
+    left = sum(manifest.not_taken.values())
+    parts.events.happened(f"round {session.name}: {rows} to train on, {left} not taken")
     return session
 
 
-async def _profile_of(parts: Parts, manifest: Manifest) -> Profile:
-    """As it was when the round was frozen: what was changed since counts from the next one on."""
-    root, _ = await lineage(parts.registry, parts.profile)
+async def _taken_up(parts: Parts, session: Session) -> Round:
+    """With the profile as it was when the round was frozen: what was changed since counts from the
+    next one on."""
+    manifest = await parts.registry.manifest(session.id)
     try:
-        frozen = Profile.model_validate(dict(manifest.settings))
+        profile = Profile.model_validate(dict(manifest.settings))
     except ValidationError as error:
         raise Fatal(
             "the open round was begun by another version of the trainer, whose profile this one"
             f" does not understand ({error.errors()[0]['loc']}): `codelupe-trainer once --anew`"
         ) from error
-    return frozen.of_round(is_first=root is None)
+    versions = await parts.registry.versions(profile.name)
+    line = release.line(versions, manifest.base.version)
+    parts = replace(parts, profile=profile)
+    root = root_of(profile, parts.models_dir, line)
+    parent = line[0] if line else None
+    if profile.training.start_from == "base":
+        parent = line[-1] if root else None
+    parts.profile = profile.of_round(is_first=root is None)
+    return Round(parts, session, manifest, parts.work / session.id, root, parent)
 
 
-async def _through(
-    parts: Parts,
-    holder: Holder,
-    session: Session,
-    manifest: Manifest,
-    told: Callable[[Progress], None],
-) -> None:
-    if not any(row.side is Side.TRAIN for row in manifest.taken):
+def root_of(profile: Profile, models_dir: Path, line: Sequence[Version]) -> Path | None:
+    """The folder of the whole model that a `from_scratch` profile's versions rest on; `line`: a
+    version and what it was trained from. None: its weights are yet to be drawn, or the hub's."""
+    if not (line and profile.model.from_scratch):
+        return None
+    return release.folder_of(models_dir, profile.name, line[-1].version)
+
+
+async def _outcome(it: Round, holder: Holder) -> Outcome | None:
+    """From wherever the round is to what it ends as; None: stopped."""
+    if not it.rows:
         raise Rejected("nothing of this window can be trained on")
-    folder = _folder(parts, session)
-    if session.status is not SessionStatus.TRAINED:
-        trained = await _trained(parts, holder, session, manifest, told)
-        if isinstance(trained, Stopped):
-            parts.events.happened(f"stopped at step {trained.step}: goes on from there")
-            return
-        await parts.registry.mark(
-            holder, session.id, SessionStatus.TRAINED, {"trained": asdict(trained)}
-        )
-    else:
-        trained = Trained(**session.detail["trained"])
-    if gone := await _taken_down(parts.source, manifest):
+    registry, detail = it.parts.registry, it.session.detail
+    if it.session.status is not SessionStatus.TRAINED:
+        ended = await _trained(it, holder)
+        if isinstance(ended, Stopped):
+            at = f" at step {ended.step}" if ended.step else ""
+            it.parts.events.happened(f"stopped{at}: the next start goes on from there")
+            return None
+        detail = {"trained": asdict(ended), "version": await _next_version(it)}
+        await registry.mark(holder, it.session.id, SessionStatus.TRAINED, detail)
+    if gone := await _taken_down(it):
         reason = f"{gone} of its rows were taken down meanwhile"
-        await _finish(parts, holder, session, SessionStatus.WITHDRAWN, reason)
-        return
-    await _publish(parts, holder, session, manifest, trained, folder)
+        return Outcome(SessionStatus.WITHDRAWN, reason)
+    version = await _published(it, Trained(**detail["trained"]), detail["version"])
+    await registry.add_results(it.session.id, version.version, version.evaluation_results)
+    status = SessionStatus.COMPLETED if version.is_active else SessionStatus.NOT_PROMOTED
+    return Outcome(status, version=version)
 
 
 # -- training --------------------------------------------------------------------------------------
 
 
-async def _trained(
-    parts: Parts,
-    holder: Holder,
-    session: Session,
-    manifest: Manifest,
-    told: Callable[[Progress], None],
-) -> Trained | Stopped:
-    folder = _folder(parts, session)
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    root, _ = await lineage(parts.registry, parts.profile)
-    await _check_base(parts, manifest, root)
-    scratch = scratch_of(parts.profile, root, folder)
-    if scratch is not None and root is None:
-        await _train_tokenizer(parts, manifest, scratch)
-    job = Job(
-        parts.profile,
-        folder,
-        await _adapter(parts, manifest),
-        scratch,
-        _batches(parts),
-        await _measure(parts, manifest, folder, scratch),
-    )
-    tokenizer = await asyncio.to_thread(_tokenizer, parts.profile, scratch)
-    await parts.registry.mark(holder, session.id, SessionStatus.TRAINING, {"folder": str(folder)})
-    rows = [row for row in manifest.taken if row.side is Side.TRAIN]
-    making = asyncio.create_task(_make(parts, rows, tokenizer, folder / "rows", manifest.seed))
-    parts.state.enter(Doing.TRAINING, session.name)
+async def _trained(it: Round, holder: Holder) -> Trained | Stopped:
+    from trainer.models.load import tokenizer_of
+
+    parts = it.parts
+    with _in_models():
+        await asyncio.to_thread(it.folder.mkdir, parents=True, exist_ok=True)
+    await _check_base(it)
+    if it.scratch and not it.root:
+        await _train_tokenizer(it, it.scratch)
+    tokenizer = await asyncio.to_thread(tokenizer_of, parts.profile, it.scratch)
+    adapter = await _adapter(it)
+    batches = await asyncio.to_thread(_batches, parts)
+    sets = await _measure(it, tokenizer)
+    if parts.stop.is_set():
+        return Stopped(parts.state.progress.step)
+    job = Job(parts.profile, it.folder, adapter, it.scratch, batches, sets)
+    await parts.registry.mark(holder, it.session.id, SessionStatus.TRAINING, {})
+    making = asyncio.create_task(_make(it, it.rows, tokenizer, "rows"))
+    parts.state.enter(Doing.TRAINING, it.session.name)
     try:
-        return await asyncio.to_thread(_tracked, parts, session, job, told)
+        async with recording(parts.registry, it.session.id, parts.state.told) as told:
+            return await asyncio.to_thread(_tracked, it, job, told)
     except Transient:
         if parts.stop.is_set():  # no more rows were made for it
             return Stopped(parts.state.progress.step)
@@ -218,11 +257,10 @@ async def _trained(
             await making
 
 
-def _tracked(
-    parts: Parts, session: Session, job: Job, told: Callable[[Progress], None]
-) -> Trained | Stopped:
+def _tracked(it: Round, job: Job, told: Callable[[Progress], None]) -> Trained | Stopped:
     """Trackers wait for their servers, so not in the event loop."""
-    logs = _home(parts) / "logs"
+    parts, session = it.parts, it.session
+    logs = parts.models_dir / parts.profile.name / "logs"
     with tracking(parts.profile, session.id, session.name, logs, parts.events.happened):
         ended = train(parts.device, job, parts.stop, told)
     assert ended is not None
@@ -254,43 +292,39 @@ def train(
     )
 
 
-async def _measure(
-    parts: Parts, manifest: Manifest, folder: Path, scratch: Path | None
-) -> tuple[str, ...]:
-    """Lay down the rows that losses are measured on; the names of the sets that have any."""
-    tokenizer = await asyncio.to_thread(_tokenizer, parts.profile, scratch)
-    names = []
-    for name, rows in measured_sets(manifest, parts.profile.data.recent_files).items():
-        if rows and await _make(parts, rows, tokenizer, folder / name, manifest.seed):
-            names.append(name)
-    return tuple(names)
+async def _check_base(it: Round) -> None:
+    """Raises `Fatal` where the weights are not those that the round was frozen with."""
+    from trainer.models.load import base_of
+
+    base = await asyncio.to_thread(base_of, it.parts.profile, it.root)
+    if base.digest != it.manifest.base.digest:
+        raise Fatal(
+            f"the weights of {base.model} changed since this round was begun: bring the old ones"
+            " back, or begin it again with `codelupe-trainer once --anew`"
+        )
 
 
-async def _make(
-    parts: Parts, rows: Sequence[Taken], tokenizer: Any, folder: Path, seed: int
-) -> int:
-    from trainer.samples.produce import produce
-
-    produced = await produce(
-        parts.source.texts, rows, parts.profile, tokenizer, folder,
-        seed=seed, is_stopping=parts.stop.is_set,
-    )  # fmt: skip
-    return produced.facts.rows
+async def _adapter(it: Round) -> Path | None:
+    """The version that training goes on from, verified."""
+    if it.parent is None or it.parts.profile.training.start_from == "base":
+        return None
+    folder = await asyncio.to_thread(release.active_adapter, it.parts.models_dir, it.parent)
+    release.check_base(it.parts.models_dir, it.parent, it.manifest.base)
+    return folder
 
 
-async def _train_tokenizer(parts: Parts, manifest: Manifest, folder: Path) -> None:
+async def _train_tokenizer(it: Round, folder: Path) -> None:
     """From the first texts of the round; a profile's later rounds keep it."""
     from trainer.samples.tokenizer import train_tokenizer
 
     if (folder / "tokenizer.json").exists():
         return
     texts: list[str] = []
-    rows = [row.content_hash for row in manifest.taken if row.side is Side.TRAIN]
-    for start in range(0, len(rows), ALIVE_AT_ONCE):
-        texts += (await parts.source.texts(rows[start : start + ALIVE_AT_ONCE])).values()
+    for some in _hashes(it.rows):
+        texts += (await it.parts.source.texts(some)).values()
         if sum(map(len, texts)) > TOKENIZER_CHARS:
             break
-    size = parts.profile.model.vocab_size
+    size = it.parts.profile.model.vocab_size
     await asyncio.to_thread(train_tokenizer, texts, size, folder)
 
 
@@ -298,128 +332,63 @@ def _batches(parts: Parts) -> Batches:
     from trainer.memory import check, plan
     from trainer.models.load import config_of
 
-    config = config_of(parts.profile)
-    planned = plan(parts.profile, parts.device, config, distributed.world_size())
+    planned = plan(parts.profile, parts.device, config_of(parts.profile), distributed.world_size())
     check(planned, parts.profile, parts.device)
     return planned.batches
 
 
-# -- what a round starts from ----------------------------------------------------------------------
+async def _measure(it: Round, tokenizer: Any) -> tuple[str, ...]:
+    """Lay down the rows that losses are measured on; the names of the sets that have any."""
+    sets = measured_sets(it.manifest, it.parts.profile.data.recent_files)
+    made = [name for name, rows in sets.items() if rows and await _make(it, rows, tokenizer, name)]
+    return tuple(made)
 
 
-async def lineage(registry: Registry, profile: Profile) -> tuple[Version | None, Version | None]:
-    """The first whole model of a `from_scratch` profile, which all others rest on, and the active
-    version."""
-    versions = {one.version: one for one in await registry.versions(profile.name)}
-    active = next((one for one in versions.values() if one.is_active), None)
-    if active is None or not profile.model.from_scratch:
-        return None, active
-    root = active
-    while root.parent in versions:
-        root = versions[root.parent]
-    return root, active
+async def _make(it: Round, rows: Sequence[Taken], tokenizer: Any, name: str) -> int:
+    """Packed rows in the folder of that name; how many."""
+    from trainer.samples.produce import produce
 
-
-async def parent_of(registry: Registry, profile: Profile, base: Base) -> Version | None:
-    """The version that a round's result rests on."""
-    if profile.training.start_from == "base":
-        return (await lineage(registry, profile))[0]
-    versions = await registry.versions(profile.name)
-    return next((one for one in versions if one.version == base.version), None)
-
-
-def scratch_of(profile: Profile, root: Version | None, folder: Path) -> Path | None:
-    """Where a `from_scratch` profile has its tokenizer, and in time its first weights."""
-    if not profile.model.from_scratch:
-        return None
-    return Path(root.path) if root else folder / "scratch"
-
-
-async def _check_base(parts: Parts, manifest: Manifest, root: Version | None) -> None:
-    """Raises `Fatal` where the weights are not those that the round was frozen with."""
-    from trainer.models.load import base_of
-
-    base = await asyncio.to_thread(base_of, parts.profile, Path(root.path) if root else None)
-    if base.digest != manifest.base.digest:
-        raise Fatal(
-            f"the weights of {base.model} changed since this round was begun: bring the old ones"
-            " back, or begin it again with `codelupe-trainer once --anew`"
-        )
-
-
-async def _adapter(parts: Parts, manifest: Manifest) -> Path | None:
-    from trainer.release import active_adapter, check_base
-
-    if parts.profile.training.start_from == "base":
-        return None
-    parent = await parent_of(parts.registry, parts.profile, manifest.base)
-    if parent is None:
-        return None
-    folder = await asyncio.to_thread(active_adapter, parts.models_dir, parent)
-    check_base(parts.models_dir, parent, manifest.base)
-    return folder
-
-
-def _tokenizer(profile: Profile, scratch: Path | None) -> Any:
-    from trainer.models.load import tokenizer_of
-
-    return tokenizer_of(profile, scratch)
+    produced = await produce(
+        it.parts.source.texts, rows, it.parts.profile, tokenizer, it.folder / name,
+        seed=it.manifest.seed, is_stopping=it.parts.stop.is_set,
+    )  # fmt: skip
+    return produced.facts.rows
 
 
 # -- the end ---------------------------------------------------------------------------------------
 
 
-async def _taken_down(source: Source, manifest: Manifest) -> int:
+async def _next_version(it: Round) -> str:
+    name = it.parts.profile.name
+    known = [one.version for one in await it.parts.registry.versions(name)]
+    return release.next_version(it.parts.models_dir, name, known)
+
+
+async def _taken_down(it: Round) -> int:
     """How many of the rows that were trained on."""
-    hashes = [row.content_hash for row in manifest.taken if row.side is Side.TRAIN]
-    count = 0
-    for start in range(0, len(hashes), ALIVE_AT_ONCE):
-        count += len(await source.taken_down(hashes[start : start + ALIVE_AT_ONCE]))
-    return count
+    return sum([len(await it.parts.source.taken_down(some)) for some in _hashes(it.rows)])
 
 
-async def _publish(
-    parts: Parts,
-    holder: Holder,
-    session: Session,
-    manifest: Manifest,
-    trained: Trained,
-    folder: Path,
-) -> None:
-    from trainer.release import next_version, publish
+def _hashes(rows: Sequence[Taken]) -> Iterator[list[bytes]]:
+    """Some at once."""
+    for start in range(0, len(rows), HASHES_AT_ONCE):
+        yield [row.content_hash for row in rows[start : start + HASHES_AT_ONCE]]
 
-    parts.state.enter(Doing.PUBLISHING, session.name)
-    root, active = await lineage(parts.registry, parts.profile)
-    known = await parts.registry.versions(parts.profile.name)
-    mine = next((one for one in known if one.session_id == session.id), None)
-    name = mine.version if mine else session.detail.get("version")
-    if name is None:
-        name = next_version(parts.models_dir, parts.profile.name, [one.version for one in known])
-        detail = {"trained": asdict(trained), "version": name}
-        await parts.registry.mark(holder, session.id, SessionStatus.TRAINED, detail)
-    is_better = improves(parts.profile, trained)
-    parent = await parent_of(parts.registry, parts.profile, manifest.base)
-    scratch = scratch_of(parts.profile, root, folder)
-    tokenizer = await asyncio.to_thread(_tokenizer, parts.profile, scratch)
-    version = await asyncio.to_thread(
-        publish, parts.models_dir, parts.profile, manifest, trained, folder / "best", tokenizer,
-        parent=parent, version=name, is_active=is_better or active is None,
+
+async def _published(it: Round, trained: Trained, name: str) -> Version:
+    from trainer.models.load import tokenizer_of
+
+    parts = it.parts
+    parts.state.enter(Doing.PUBLISHING, it.session.name)
+    parts.state.losses = trained.after
+    active = release.active_of(await parts.registry.versions(parts.profile.name))
+    is_better = active == it.manifest.base.version and improves(parts.profile, trained)
+    tokenizer = await asyncio.to_thread(tokenizer_of, parts.profile, it.scratch)
+    return await asyncio.to_thread(
+        release.publish, parts.models_dir, parts.profile, it.manifest, trained, it.folder / "best",
+        tokenizer, parent=it.parent, version=name,
+        is_active=is_better or active is None,
     )  # fmt: skip
-    status = SessionStatus.COMPLETED if version.is_active else SessionStatus.NOT_PROMOTED
-    await parts.registry.add_results(session.id, name, version.evaluation_results)
-    await _finish(parts, holder, session, status, version=version)
-    await tidy(parts)
-
-
-async def tidy(parts: Parts) -> None:
-    """Make the folder of versions agree with the registry: the link, and what may go."""
-    from trainer.release import point, prune
-
-    name, keep = parts.profile.name, parts.profile.model_saving.keep_versions
-    versions = await parts.registry.versions(name)
-    current = next((one.version for one in versions if one.is_active), None)
-    await asyncio.to_thread(point, parts.models_dir, name, current)
-    await asyncio.to_thread(prune, parts.models_dir, name, versions, keep)
 
 
 def improves(profile: Profile, trained: Trained) -> bool:
@@ -432,62 +401,40 @@ def improves(profile: Profile, trained: Trained) -> bool:
     return True
 
 
-async def _finish(
-    parts: Parts,
-    holder: Holder,
-    session: Session,
-    status: SessionStatus,
-    reason: str | None = None,
-    *,
-    version: Version | None = None,
-) -> None:
-    await parts.registry.finish(holder, session.id, status, reason=reason, version=version)
+async def _finish(parts: Parts, holder: Holder, session: Session, outcome: Outcome) -> None:
+    status, reason, version = outcome
+    # Done twice it changes nothing: an answer that was lost must not begin another round.
+    await patiently(
+        parts.registry.finish, holder, session.id, status, reason=reason, version=version
+    )
     parts.state.rounds[status.value] += 1
     what = f"version {version.version}" if version else reason or ""
-    parts.events.happened(f"round {session.name} ended: {status.value}: {what}")
-    await asyncio.to_thread(shutil.rmtree, _folder(parts, session), ignore_errors=True)
+    parts.events.happened(f"round {session.name} ended: {status}: {what}")
+    with contextlib.suppress(Transient):  # the next start does it
+        await tidy(parts)
 
 
-def _folder(parts: Parts, session: Session) -> Path:
-    return _home(parts) / ".work" / session.id
+async def tidy(parts: Parts) -> None:
+    """Make the folder of versions agree with the registry: the link, and what may go."""
+    name, keep = parts.profile.name, parts.profile.model_saving.keep_versions
+    versions = await parts.registry.versions(name)
+    rounds = await parts.registry.sessions(name, ROUNDS_MAX)
+    ended = {one.id for one in rounds if one.ended_at is not None}
+    active = release.active_of(versions)
+    with _in_models():
+        for left in [path for path in parts.work.glob("*") if path.name in ended]:
+            await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
+        await asyncio.to_thread(release.point, parts.models_dir, name, active)
+        await asyncio.to_thread(release.prune, parts.models_dir, name, versions, keep)
 
 
-def _home(parts: Parts) -> Path:
-    return parts.models_dir / parts.profile.name
-
-
-# -- beside a round --------------------------------------------------------------------------------
-
-
-@contextlib.asynccontextmanager
-async def _recorded(parts: Parts, session: Session) -> AsyncIterator[Callable[[Progress], None]]:
-    """While the body runs, what it is told of progress is written down."""
-    loop = asyncio.get_running_loop()
-    told: list[Progress] = []
-
-    def tell(progress: Progress) -> None:
-        """From the training's thread."""
-        parts.state.told(progress)
-        loop.call_soon_threadsafe(told.append, progress)
-
-    async def flush() -> None:
-        rows = told[-PROGRESS_MAX:]
-        if rows:
-            await parts.registry.add_progress(session.id, rows)
-            del told[: told.index(rows[-1]) + 1]
-
-    flushing = asyncio.create_task(_repeated(flush))
+@contextlib.contextmanager
+def _in_models() -> Iterator[None]:
+    """Around what is done in the folder of models."""
     try:
-        yield tell
-    finally:
-        flushing.cancel()
-        await asyncio.gather(flushing, return_exceptions=True)
-        with contextlib.suppress(Transient):
-            await flush()
-
-
-async def _repeated(work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(FLUSH_S)
-        with contextlib.suppress(Transient):  # written down with the next
-            await work()
+        yield
+    except OSError as error:
+        raise Fatal(
+            f"{error.filename} cannot be written ({error.strerror}): let this user write there, or"
+            " name another folder for models with --models-dir"
+        ) from error

@@ -15,13 +15,13 @@ from codelupe_daemon.errors import Fatal
 from trainer.observe.metrics import registry_of
 from trainer.observe.state import Doing, State
 
-HOST, PORT = "127.0.0.1", 8090
+HOST = "127.0.0.1"
 SHUTDOWN_S = 2.0
 UNREADY = {Doing.STARTING, Doing.AWAY, Doing.STOPPING}
 
 
 @asynccontextmanager
-async def serving(state: State, host: str = HOST, port: int = PORT) -> AsyncIterator[int]:
+async def serving(state: State, port: int) -> AsyncIterator[int]:
     """Serve while the body runs; yields the port (0 asks for a free one).
 
     Raises `Fatal` where the address cannot be had.
@@ -29,18 +29,18 @@ async def serving(state: State, host: str = HOST, port: int = PORT) -> AsyncIter
     runner = web.AppRunner(_app(state), access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
-        await _listen(runner, host, port)
+        await _listen(runner, port)
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+async def _listen(runner: web.AppRunner, port: int) -> None:
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, HOST, port).start()
     except OSError as error:
         raise Fatal(
-            f"cannot serve figures on {host}:{port} ({error.strerror}): name another port with"
+            f"cannot serve figures on {HOST}:{port} ({error.strerror}): name another port with"
             " --port, or 0 for any that is free"
         ) from error
 

@@ -18,7 +18,10 @@ LEARNED, CONTROL = "green", "magenta"
 def once(told: Mapping[str, Any]) -> None:
     out, session, version = _console(), told.get("session"), told.get("version")
     if session is None:
-        out.print("nothing to train on: no new rows pass; `codelupe-trainer plan` says why")
+        why = "no new rows pass; `codelupe-trainer plan` says why"
+        out.print(
+            "stopped before it began" if told["is_stopped"] else f"nothing to train on: {why}"
+        )
         return
     _pairs({
         "round": session["name"],
@@ -29,13 +32,8 @@ def once(told: Mapping[str, Any]) -> None:
     })  # fmt: skip
     if version is None:
         return
-    _pairs(
-        {
-            "version": version["version"],
-            "active": _yes(is_it=version["is_active"]),
-            "in": version["path"],
-        }
-    )
+    is_active = "yes" if version["is_active"] else "no"
+    _pairs({"version": version["version"], "active": is_active, "in": version["path"]})
     _losses(version["evaluation_results"])
 
 
@@ -53,6 +51,10 @@ def status(told: Mapping[str, Any]) -> None:
     })  # fmt: skip
 
 
+def migrate(told: Mapping[str, Any]) -> None:
+    _pairs({"rounds": f"{told['sessions']:,}"})
+
+
 def versions(told: Sequence[Mapping[str, Any]]) -> None:
     out = _console()
     if not told:
@@ -62,7 +64,7 @@ def versions(told: Sequence[Mapping[str, Any]]) -> None:
     for one in told:
         results, metrics = one["evaluation_results"], one["performance_metrics"]
         table.add_row(
-            one["version"], _yes(is_it=one["is_active"]),
+            one["version"], "yes" if one["is_active"] else "",
             _loss(results.get("validation loss before")), _loss(results.get("validation loss")),
             f"{metrics.get('samples', 0):,}",
             _when(one["created_at"]),
@@ -75,7 +77,7 @@ def plan(told: Mapping[str, Any]) -> None:
     _pairs({
         "profile": told["profile"],
         "device": told["device"],
-        "rows": f"{rows['from']:,} to {rows['to']:,}, the last recorded is {rows['head']:,}",
+        "rows": f"{rows['from']:,} to {rows['to']:,} of {rows['head']:,}",
         **{f"to {side}": f"{count:,}" for side, count in told["taken"].items()},
         **{f"not taken: {reason}": f"{count:,}" for reason, count in told["not_taken"].items()},
         "micro-batch": f"{memory['micro_batch']} x {memory['accumulation']} accumulated",
@@ -96,6 +98,8 @@ def plan(told: Mapping[str, Any]) -> None:
 def samples(told: Sequence[Mapping[str, Any]]) -> None:
     """Green is what the model learns to write."""
     out = _console()
+    if not told:
+        out.print("nothing to see: no new rows pass; `codelupe-trainer plan` says why")
     for one in told:
         where = f"{one['repo']}/{one['path']}"
         out.rule(Text(f"{one['format']}, {one['tokens']} tokens, {where}"))
@@ -119,10 +123,6 @@ def _pairs(values: Mapping[str, Any]) -> None:
 
 def _console() -> Console:
     return Console(soft_wrap=True, highlight=False)
-
-
-def _yes(*, is_it: bool) -> str:
-    return "yes" if is_it else ""
 
 
 def _loss(value: float | None) -> str:

@@ -1,16 +1,24 @@
-"""Weights & Biases and TensorBoard, by transformers' own integrations."""
+"""Where a training's figures go: into tables, and by transformers' own integrations to Weights &
+Biases and TensorBoard."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from codelupe_daemon.errors import UsageError
+from codelupe_daemon.errors import Transient, UsageError
 from trainer.profile import Profile
+from trainer.registry.base import Registry
+from trainer.types import Progress
+
+FLUSH_S = 2.0
+PROGRESS_MAX = 1000
+"""So many steps, the newest, are written down at once."""
 
 INIT_S = 30.0
 FINISH_S = 60.0
@@ -81,3 +89,36 @@ def _wandb_run(
         tell(f"wandb is away, this round is recorded offline in {folder}: {error}")
         wandb.teardown()
         return wandb.init(**run | {"mode": "offline", "resume": None})
+
+
+@asynccontextmanager
+async def recording(
+    registry: Registry, session_id: str, told: Callable[[Progress], None]
+) -> AsyncIterator[Callable[[Progress], None]]:
+    """While the body runs, what it tells of its progress, from any thread, is handed on to `told`
+    and written down."""
+    loop = asyncio.get_running_loop()
+    waiting: list[Progress] = []
+
+    def tell(progress: Progress) -> None:
+        told(progress)
+        loop.call_soon_threadsafe(waiting.append, progress)
+
+    async def flush() -> None:
+        if count := len(waiting):
+            with suppress(Transient):  # written down with the next
+                await registry.add_progress(session_id, waiting[:count][-PROGRESS_MAX:])
+                del waiting[:count]
+
+    async def flush_again_and_again() -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await flush()
+
+    flushing = asyncio.create_task(flush_again_and_again())
+    try:
+        yield tell
+    finally:
+        flushing.cancel()
+        await asyncio.gather(flushing, return_exceptions=True)
+        await flush()

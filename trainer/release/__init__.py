@@ -5,6 +5,25 @@ at all, and never written again. The link `active` beside the versions follows t
 """
 
 from trainer.release.build import publish
-from trainer.release.keep import active_adapter, check_base, next_version, point, prune
+from trainer.release.keep import (
+    active_adapter,
+    active_of,
+    check_base,
+    folder_of,
+    line,
+    next_version,
+    point,
+    prune,
+)
 
-__all__ = ["active_adapter", "check_base", "next_version", "point", "prune", "publish"]
+__all__ = [
+    "active_adapter",
+    "active_of",
+    "check_base",
+    "folder_of",
+    "line",
+    "next_version",
+    "point",
+    "prune",
+    "publish",
+]

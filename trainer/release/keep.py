@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -93,10 +93,10 @@ def prune(models_dir: Path, profile: str, versions: Sequence[Version], keep: int
     """Remove folders but the active version's, of all that it was trained from, and of the newest
     `keep` others; what the registry does not know stays. Returns the versions that went."""
     folder = models_dir / profile
-    known = {it.version: it for it in versions if it.profile == profile}
-    active = [name for name, it in known.items() if it.is_active]
-    newest = sorted(known.keys() - active, key=_number, reverse=True)[:keep]
-    kept = {*newest, *(name for start in active for name in _line(known, start))}
+    mine = [it for it in versions if it.profile == profile]
+    known, active = {it.version for it in mine}, active_of(mine)
+    newest = sorted(known - {active}, key=_number, reverse=True)[:keep]
+    kept = {*newest, *(it.version for it in line(mine, active))}
     gone = [name for name in published(folder) if name in known and name not in kept]
     for name in gone:
         (folder / name).rename(folder / f".{name}.gone")
@@ -106,13 +106,19 @@ def prune(models_dir: Path, profile: str, versions: Sequence[Version], keep: int
     return gone
 
 
-def _line(known: dict[str, Version], name: str | None) -> Iterator[str]:
-    """A version, what it was trained from, and so on."""
-    seen: set[str] = set()
-    while name in known and name not in seen:
-        seen.add(name)
-        yield name
-        name = known[name].parent
+def active_of(versions: Iterable[Version]) -> str | None:
+    """The name of the one that is active; None: there is none yet."""
+    return next((it.version for it in versions if it.is_active), None)
+
+
+def line(versions: Iterable[Version], name: str | None) -> list[Version]:
+    """The version of that name, what it was trained from, and so on to the first."""
+    known = {it.version: it for it in versions}
+    found: list[Version] = []
+    while name and (one := known.pop(name, None)):
+        found.append(one)
+        name = one.parent
+    return found
 
 
 def published(folder: Path) -> list[str]:
@@ -130,8 +136,8 @@ def _number(version: str) -> int:
 
 def _missing(folder: Path) -> str:
     return (
-        f"{folder} is missing: restore it from a copy, or make another version active with"
-        " `codelupe-trainer versions --activate VERSION`"
+        f"{folder} is missing: name the folder of all profiles with --models-dir, restore it from a"
+        " copy, or make another active with `codelupe-trainer versions --activate VERSION`"
     )
 
 

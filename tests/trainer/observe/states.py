@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from typing import Any
 
 from trainer.observe.state import Doing, Gpu, Hardware, State
 from trainer.types import Progress
@@ -12,12 +13,12 @@ GPU = Gpu(0, "Card 5090", 0.97, 21 << 30, 32 << 30, 61, 430.5, 2.4e9)
 
 
 def progress(step: int, **changes: float | None) -> Progress:
-    figures = {
+    figures: dict[str, Any] = {
         "loss": 2.5 - step / 100, "eval_loss": 2.25, "learning_rate": 1e-4, "grad_norm": 0.5,
         "tokens": 1000 * step, "tokens_per_s": 1250.0, "seconds": 2.0 * step,
         "packing_fill": 0.99, "speed_of_light": 0.6,
     }  # fmt: skip
-    return Progress(step=step, steps=40, **(figures | changes))  # type: ignore[arg-type]  # by their names
+    return Progress(step=step, steps=40, **(figures | changes))
 
 
 def training() -> State:

@@ -85,7 +85,7 @@ def test_the_link_is_never_missing(
 def test_the_link_leads_to_what_is_there(models_dir: Path, left: Path) -> None:
     line(models_dir, left, 0)
     point(models_dir, "tiny", "v0001")
-    with pytest.raises(Fatal, match=r"v0002 is missing: restore it"):
+    with pytest.raises(Fatal, match=r"v0002 is missing: .* restore it"):
         point(models_dir, "tiny", "v0002")
     assert (models_dir / "tiny/active").readlink() == Path("v0001")
 
@@ -123,7 +123,7 @@ def test_a_version_with_a_file_gone(models_dir: Path, left: Path) -> None:
 
 def test_a_version_that_is_gone(models_dir: Path, left: Path) -> None:
     (version,) = line(models_dir, left, 0)
-    with pytest.raises(Fatal, match=r"v0009 is missing: restore it from a copy"):
+    with pytest.raises(Fatal, match=r"v0009 is missing: .*restore it from a copy"):
         active_adapter(models_dir, replace(version, version="v0009"))
 
 

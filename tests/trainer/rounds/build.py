@@ -31,7 +31,7 @@ QUICK: Mapping[str, dict[str, Any]] = {
 """A few steps, however many rows."""
 
 
-def profile(model: Path, **sections: dict[str, Any]) -> Profile:
+def profile(model: Path, /, **sections: dict[str, Any]) -> Profile:
     merged = {name: QUICK.get(name, {}) | sections.get(name, {}) for name in {*QUICK, *sections}}
     return tiny.profile(model, **merged)
 

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,19 @@ def adapter(trainer: Trainer) -> bytes:
     return (trainer.models / "v0001" / "adapter_model.safetensors").read_bytes()
 
 
-def rows(trainer: Trainer, query: str) -> list[tuple[Any, ...]]:
+def rows(trainer: Trainer, query: str, *bound: str) -> list[tuple[Any, ...]]:
     """None are found while the table is not there, or is being written."""
     try:
         with closing(
             sqlite3.connect(f"file:{trainer.folder}/store-trainer.db?mode=ro", uri=True)
         ) as db:
-            return db.execute(query).fetchall()
+            return db.execute(query, bound).fetchall()
     except sqlite3.OperationalError:
         return []
+
+
+def has_come(at_s: float) -> bool:
+    return time.monotonic() >= at_s
 
 
 def killed(trainer: Trainer, is_time: Callable[[], object]) -> None:
@@ -86,8 +91,8 @@ def test_at_every_state(
     status: str, store: Path, model: Path, undisturbed: bytes, tmp_path: Path
 ) -> None:
     trainer = copied(store, model, tmp_path)
-    query = f"select 1 from training_sessions where status = '{status}'"  # noqa: S608 - of the list above
-    killed(trainer, lambda: rows(trainer, query))
+    query = "select 1 from training_sessions where status = ?"
+    killed(trainer, lambda: rows(trainer, query, status))
     ends_as_undisturbed(trainer, undisturbed)
 
 
@@ -106,6 +111,6 @@ def test_at_random_moments(
         folder.mkdir()
         trainer = copied(store, model, folder)
         for _ in range(2):
-            at = time.monotonic() + chance.uniform(4, 12)
-            killed(trainer, lambda at=at: time.monotonic() >= at)  # type: ignore[misc]
+            at_s = time.monotonic() + chance.uniform(4, 12)
+            killed(trainer, partial(has_come, at_s))
         ends_as_undisturbed(trainer, undisturbed)
