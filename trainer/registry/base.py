@@ -176,18 +176,10 @@ class Registry(ABC):
     async def activate(self, profile: str, version: str) -> None:
         """Make a published version the active one. Raises `UsageError` for an unknown one."""
 
-    @abstractmethod
-    async def versions_that_saw(self, hashes: Sequence[bytes]) -> list[Version]:
-        """Versions whose session, or one they began from, trained on one of these contents."""
-
     # -- figures ------------------------------------------------------------------------------
 
     @abstractmethod
     async def add_progress(self, session_id: str, rows: Sequence[Progress]) -> None: ...
-
-    @abstractmethod
-    async def progress(self, session_id: str, limit: int) -> list[Progress]:
-        """Newest first."""
 
     @abstractmethod
     async def add_results(

@@ -18,12 +18,8 @@ PACKAGE: Final = "trainer.registry.sql"
 
 
 def statements(store: str) -> dict[str, str]:
-    """Every statement by its name; `versions_that_saw` is the daemon's, which asks it too."""
-    return (
-        queries(".", package=PACKAGE)
-        | queries(store, package=PACKAGE)
-        | queries(store, "training.sql")
-    )
+    """Every statement by its name."""
+    return queries(".", package=PACKAGE) | queries(store, package=PACKAGE)
 
 
 class TableRegistry(Registry):
@@ -113,20 +109,12 @@ class TableRegistry(Registry):
     async def activate(self, profile: str, version: str) -> None:
         await self._write(steps.activate(profile, version))
 
-    async def versions_that_saw(self, hashes: Sequence[bytes]) -> list[Version]:
-        named = [one.hex() for one in hashes]
-        saw = {row[0] for row in await self._read(ask("versions_that_saw", named))}
-        return [version for version in await self.versions() if version.id in saw]
-
     # -- figures ------------------------------------------------------------------------------
 
     async def add_progress(self, session_id: str, rows: Sequence[Progress]) -> None:
         await self._write(
             each("add_progress", [columns.of_progress(session_id, one) for one in rows])
         )
-
-    async def progress(self, session_id: str, limit: int) -> list[Progress]:
-        return [Progress(*row) for row in await self._read(ask("progress", session_id, limit))]
 
     async def add_results(
         self, session_id: str, version: str | None, results: Mapping[str, float]

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
 import pytest
 
 from codelupe_daemon.errors import UsageError
+from codelupe_daemon.journal import training
+from codelupe_daemon.journal.postgres_server import Server
+from tests.contract.stores import URL
 from tests.trainer.registry.build import PROFILE, hash_of, rounds, row, version
+from tests.trainer.registry.conftest import FILE
 from trainer.registry.base import Registry
 from trainer.types import Origin, SessionStatus, Side
 
@@ -45,13 +52,28 @@ async def test_a_version_is_made_active(registry: Registry) -> None:
     assert await active(registry, "other") == ["v9"]
 
 
-async def saw(registry: Registry, *words: str) -> list[str]:
-    found = await registry.versions_that_saw([hash_of(word) for word in words])
-    return sorted(f"{one.profile}/{one.version}" for one in found)
+Saw = Callable[..., Awaitable[list[str]]]
+
+
+@pytest.fixture
+async def saw(store: str, place: Path) -> AsyncIterator[Saw]:
+    """The versions that saw one of these words' texts, as the daemon asks it."""
+    where: training.Place = place / FILE
+    if store != "sqlite":
+        where = Server((place / URL).read_text(), connections_max=1)
+        await where.open()
+
+    async def ask(*words: str) -> list[str]:
+        found = await training.versions_that_saw(where, map(hash_of, words))
+        return sorted(f"{one.profile}/{one.version}" for one in found)
+
+    yield ask
+    if isinstance(where, Server):
+        await where.close()
 
 
 async def test_versions_that_saw_a_text_themselves_or_by_what_they_began_from(
-    registry: Registry,
+    registry: Registry, saw: Saw
 ) -> None:
     done, other = await rounds(registry), await rounds(registry, "other")
     await done.end(row(1, "a"), row(2, "v", Side.VALIDATION), status=COMPLETED, made="v1")
@@ -62,16 +84,16 @@ async def test_versions_that_saw_a_text_themselves_or_by_what_they_began_from(
     await done.end(row(6, "lost"), status=SessionStatus.WITHDRAWN)
     await other.end(row(1, "c"), status=COMPLETED, made="v2")
     await other.end(row(2, "d"), status=COMPLETED, made="v5", parent="v1")
-    assert await saw(registry, "a") == ["demo/v1", "demo/v2", "demo/v3"]
-    assert await saw(registry, "b") == ["demo/v2", "demo/v3", "demo/v4"]
-    assert await saw(registry, "c") == ["demo/v3", "other/v2"]
-    assert await saw(registry, "b", "d") == ["demo/v2", "demo/v3", "demo/v4", "other/v5"]
-    assert await saw(registry, "v", "lost", "never") == []
-    assert await saw(registry) == []
+    assert await saw("a") == ["demo/v1", "demo/v2", "demo/v3"]
+    assert await saw("b") == ["demo/v2", "demo/v3", "demo/v4"]
+    assert await saw("c") == ["demo/v3", "other/v2"]
+    assert await saw("b", "d") == ["demo/v2", "demo/v3", "demo/v4", "other/v5"]
+    assert await saw("v", "lost", "never") == []
+    assert await saw() == []
 
 
-async def test_a_circle_of_versions_has_an_end(registry: Registry) -> None:
+async def test_a_circle_of_versions_has_an_end(registry: Registry, saw: Saw) -> None:
     done = await rounds(registry)
     await done.end(row(1, "a"), status=COMPLETED, made="v1", parent="v2")
     await done.end(row(2, "b"), status=COMPLETED, made="v2", parent="v1")
-    assert await saw(registry, "a") == ["demo/v1", "demo/v2"]
+    assert await saw("a") == ["demo/v1", "demo/v2"]

@@ -31,8 +31,7 @@ insert into training_examples (training_session_id, ordinal, journal_id, content
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: add_side
-insert into training_sides (profile, key, side, training_session_id) values ($1, $2, $3, $4)
-on conflict (profile, key) do nothing;
+insert into training_sides (profile, key, side, training_session_id) values ($1, $2, $3, $4);
 
 -- name: session
 select id, name, profile, source, status, from_id, to_id, samples, reason, detail, started_at,
@@ -117,11 +116,6 @@ on conflict (id) do update set steps = excluded.steps, epoch = excluded.epoch,
     training_time_seconds = excluded.training_time_seconds,
     packing_fill = excluded.packing_fill, speed_of_light = excluded.speed_of_light,
     inserted_at = excluded.inserted_at;
-
--- name: progress
-select step, steps, epoch, loss, eval_loss, learning_rate, grad_norm, tokens, tokens_per_s,
-       training_time_seconds, packing_fill, speed_of_light
-from training_progress where training_session_id = $1 order by inserted_at desc, step desc limit $2;
 
 -- name: add_result
 insert into evaluation_results (id, training_session_id, version, name, value)
