@@ -53,8 +53,8 @@ class Before(NamedTuple):
 class WindowRow(NamedTuple):
     """A row of the journal, with what is true of its content now; of a dead one, as of the row.
 
-    `quality_before`: of the content's row before this one, where this one is a `revise`.
-    `signals`: only where they may tell of a benchmark.
+    `*_before`: of the content's row before this one, where this one is a `revise`. `signals`: only
+    where they may tell of a benchmark.
     """
 
     id: int
@@ -65,7 +65,6 @@ class WindowRow(NamedTuple):
     language: str | None
     quality: float | None
     """0..100."""
-    quality_before: float | None
     license: str | None
     repo: str
     path: str
@@ -74,6 +73,10 @@ class WindowRow(NamedTuple):
     signals: str | None
     cluster_id: bytes | None
     winner: bytes | None
+    quality_before: float | None
+    language_before: str | None
+    license_before: str | None
+    signals_before: str | None
 
 
 class Member(NamedTuple):

@@ -37,7 +37,12 @@ from codelupe_daemon.journal.pgcopy import (
     text,
     word,
 )
-from codelupe_daemon.journal.postgres_server import RESULTS_KEPT_S, Server, Staged
+from codelupe_daemon.journal.postgres_server import (
+    CONNECTIONS_MAX,
+    RESULTS_KEPT_S,
+    Server,
+    Staged,
+)
 from codelupe_daemon.journal.postgres_verify import verify
 from codelupe_daemon.model import (
     PASSING_REASONS,
@@ -72,8 +77,8 @@ class PostgresJournal(Journal):
 
     appends_at_once = 2  # one is brought to the server while the other is decided there
 
-    def __init__(self, url: str) -> None:
-        self.server = Server(url)
+    def __init__(self, url: str, *, connections_max: int = CONNECTIONS_MAX) -> None:
+        self.server = Server(url, connections_max=connections_max)
         self.location = self.server.location
 
     async def open(self, *, create: bool) -> None:

@@ -57,6 +57,11 @@ async def test_facts_are_those_of_the_newest_row(
         (Op.REVISE, True, 90.0, 80.0, "a/a/new.py"),
         (Op.REVISE, True, 90.0, 40.0, "a/a/new.py"),
     ]
+    before = [(row.language_before, row.license_before, row.signals_before) for row in rows]
+    assert before == [
+        (None, None, None), (None, None, None), ("Python", "MIT", None),
+        ("Cython", "MIT", BENCHMARK.decode()),
+    ]  # fmt: skip
     first = (await journal.read(0, 1))[0]
     same = (hash_of(ANT), "MIT", "Cython", len(ANT), first.created_at, BENCHMARK.decode())
     assert {

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import ParamSpec, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from codelupe_daemon.journal.clusters import Member
 from codelupe_daemon.retry import retried
+from trainer.profile import Profile
 from trainer.types import Candidate
 
 T = TypeVar("T")
 P = ParamSpec("P")
+CONNECTIONS_MAX: Final = 5
+"""Of a source to a database."""
 PATIENCE_S = 120.0
 """For how long a source that is away is asked again, before `Transient` goes through."""
 
@@ -19,6 +22,19 @@ PATIENCE_S = 120.0
 async def patiently(work: Callable[P, Awaitable[T]], *args: P.args, **options: P.kwargs) -> T:
     """Do it again while it is `Transient`: what a source does is only reading."""
     return await retried(lambda: work(*args, **options), PATIENCE_S)
+
+
+class Pending(NamedTuple):
+    """What waits behind a watermark. `passing`: rows that a round could take."""
+
+    watermark: int
+    head: int
+    to_id: int
+    """Where the next window ends."""
+    rows: int
+    passing: int
+    is_full: bool
+    """The window is as long as one may be: it will not grow by waiting."""
 
 
 class Source(ABC):
@@ -32,6 +48,9 @@ class Source(ABC):
     """As manifests and watermarks name it: `journal`, `elasticsearch`, `processed_files`, or
     `file:PATH`."""
 
+    counted: tuple[Profile, Pending] | None = None
+    """What a poll found last, for the next one to go on from; of one process, and its profile."""
+
     @abstractmethod
     async def open(self) -> None: ...
 
@@ -43,7 +62,7 @@ class Source(ABC):
         """Up to which row a window may go now."""
 
     @abstractmethod
-    def rows(self, after_id: int, to_id: int) -> AsyncIterator[list[Candidate]]:
+    def rows(self, after_id: int, to_id: int) -> AsyncGenerator[list[Candidate], None]:
         """Every row of (after_id, to_id] once, by id, a page at a time, with what is true of it
         now."""
 

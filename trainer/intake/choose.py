@@ -42,8 +42,11 @@ class Filters:
 
     def is_new(self, row: Candidate) -> bool:
         """An `add`, or a `revise` of what did not pass before."""
-        before = row.quality_before
-        return row.is_candidate and (before is None or before < self._min_quality)
+        if row.before is None or row.before.is_contaminated:
+            return row.is_candidate
+        quality, language, license_, _ = row.before
+        earlier = row._replace(quality=quality, language=language, license=license_)
+        return row.is_candidate and self.refuse(earlier) is not None
 
     def refuse(self, row: Candidate | Taken) -> NotTaken | None:
         if not row.quality >= self._min_quality:  # also what is no number

@@ -7,14 +7,15 @@ A document says how a content stands, not what happened to it. So each counts as
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from codelupe_daemon import elastic
-from codelupe_daemon.elastic import CODE, WATERMARKS, Gone, explained
-from codelupe_daemon.errors import Fatal, Transient
+from codelupe_daemon.elastic import CODE, WATERMARKS, Gone, explained, refusal
+from codelupe_daemon.errors import CodeLupeError, Fatal, Transient
+from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.clusters import Member
 from trainer.intake.base import PATIENCE_S, Source, patiently
 from trainer.types import Candidate
@@ -29,18 +30,30 @@ _FIELDS: Final = (
 
 
 class ElasticsearchSource(Source):
-    """`url`, `ca`: as `elastic.connect` takes them. Raises `Fatal` for what is no URL."""
+    """`url`, `ca`: as `elastic.connect` takes them. Raises `Fatal` for what is no URL.
+
+    `journal`: where the index may come from; it is opened and closed here, if it is there.
+    """
 
     name = "elasticsearch"
 
-    def __init__(self, url: str, ca: Path | None = None) -> None:
+    def __init__(self, url: str, ca: Path | None = None, journal: Journal | None = None) -> None:
         self._es = elastic.connect(url, ca)
+        self._journal = journal
 
     async def open(self) -> None:
         await elastic.check(self._es)
+        if self._journal is not None:
+            try:
+                await self._journal.open(create=False)
+            except Fatal:  # there is none: what is gone then counts as taken down
+                await self._journal.close()
+                self._journal = None
 
     async def close(self) -> None:
         await self._es.close()
+        if self._journal is not None:
+            await self._journal.close()
 
     async def head(self) -> int:
         """What a search sees at least; 0 while the index is filled for the first time."""
@@ -54,7 +67,7 @@ class ElasticsearchSource(Source):
             return 0
         return int(marker["_source"]["watermark"])
 
-    async def rows(self, after_id: int, to_id: int) -> AsyncIterator[list[Candidate]]:
+    async def rows(self, after_id: int, to_id: int) -> AsyncGenerator[list[Candidate], None]:
         """As of one point in time; of another where the server was away in between. What is
         written anew meanwhile lies behind `to_id`, in a later window."""
         until = time.monotonic() + PATIENCE_S
@@ -72,16 +85,17 @@ class ElasticsearchSource(Source):
                 if time.monotonic() > until:
                     raise
                 await patiently(elastic.check, self._es)
-            except Gone as error:
-                raise Fatal(
-                    f"Elasticsearch has no index {CODE}: `codelupe replay elasticsearch` makes it"
-                ) from error
 
-    def _pages(
+    async def _pages(
         self, fields: Sequence[str], order: str, query: Mapping[str, Any]
     ) -> AsyncGenerator[list[dict[str, Any]], None]:
-        sort = [{order: "asc"}]
-        return elastic.pages(self._es, CODE, size=PAGE_ROWS, source=fields, query=query, sort=sort)
+        asked = {"query": query, "sort": [{order: "asc"}]}
+        with _there():
+            async with aclosing(
+                elastic.pages(self._es, CODE, size=PAGE_ROWS, source=fields, **asked)
+            ) as pages:
+                async for page in pages:
+                    yield page
 
     async def texts(self, hashes: Sequence[bytes]) -> dict[bytes, str]:
         found = await self._get(hashes, "content", TEXTS_AT_ONCE)
@@ -89,6 +103,18 @@ class ElasticsearchSource(Source):
 
     async def alive(self, hashes: Sequence[bytes]) -> set[bytes]:
         return set(await self._get(hashes, "cluster_id", HASHES_AT_ONCE))
+
+    async def taken_down(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Of what is gone all that is not known to be only removed: by a journal that has the rows
+        of the documents that are left, so that it is theirs."""
+        found = await self._get(hashes, "journal_id", HASHES_AT_ONCE)
+        gone = set(hashes) - found.keys()
+        if self._journal is None or not gone or not found:
+            return gone
+        ids = [source["journal_id"] for source in found.values()]
+        if not found.keys() <= await patiently(self._journal.hashes, ids):
+            return gone
+        return await patiently(self._journal.blanked, list(gone))
 
     async def members(self, hashes: Sequence[bytes]) -> dict[bytes, list[Member]]:
         found = await self._get(hashes, "cluster_id", HASHES_AT_ONCE)
@@ -122,9 +148,29 @@ class ElasticsearchSource(Source):
         return found
 
     async def _documents(self, ids: Sequence[str], field: str) -> list[Any]:
-        with explained():
-            answer = await self._es.mget(index=CODE, ids=ids, source_includes=[field])
-        return [one for one in answer["docs"] if one.get("found")]
+        with _there():
+            with explained():
+                answer = await self._es.mget(index=CODE, ids=ids, source_includes=[field])
+            for one in answer["docs"]:
+                if "error" in one:
+                    raise _refusal(one["error"])
+        return [one for one in answer["docs"] if one["found"]]
+
+
+@contextmanager
+def _there() -> Iterator[None]:
+    try:
+        yield
+    except Gone as error:
+        raise Fatal(
+            f"Elasticsearch has no index {CODE}: `codelupe replay elasticsearch` makes it"
+        ) from error
+
+
+def _refusal(error: Mapping[str, Any]) -> CodeLupeError:
+    """Of one document: its index is not there, or its shard is away."""
+    is_gone = error["type"] == "index_not_found_exception"
+    return refusal(404 if is_gone else 503, error)
 
 
 def _candidate(hit: Mapping[str, Any]) -> Candidate:
@@ -132,7 +178,7 @@ def _candidate(hit: Mapping[str, Any]) -> Candidate:
     cluster, winner = one.get("cluster_id"), one.get("cluster_winner")
     return Candidate(
         one["journal_id"], bytes.fromhex(hit["_id"]), True, True, one["content_chars"],
-        one["language"], round(100 * one["quality_score"], 1), None, one.get("license"),
+        one["language"], round(100 * one["quality_score"], 1), one.get("license"),
         one["repo"], one["file_path"], one["created_at"], cluster and bytes.fromhex(cluster),
         winner in {None, hit["_id"]}, "benchmark" in one.get("signals", {}),
     )  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
-from trainer.intake.base import Source
+from trainer.intake.base import Pending, Source
 from trainer.intake.choose import CHARS_PER_TOKEN, MEASURED_MAX, Budget, Filters, Positions, Window
 from trainer.intake.sides import Judged, cluster_key, judge, of_repositories, repo_key
 from trainer.profile import Profile
@@ -28,29 +28,41 @@ _AT_ONCE: Final = 500
 _SIDES: Final = (Side.TRAIN, Side.VALIDATION, Side.HOLDOUT)
 
 
-class Pending(NamedTuple):
-    """What waits behind a watermark. `passing`: rows that a round could take."""
-
-    watermark: int
-    head: int
-    to_id: int
-    """Where the next window ends."""
-    rows: int
-    passing: int
-    is_full: bool
-    """The window is as long as one may be: it will not grow by waiting."""
-
-
 async def pending(
     source: Source, registry: Registry, profile: Profile, *, enough: int | None = None
 ) -> Pending:
-    """What a round would find now; with `enough` it counts, and goes, no further than until so many
-    rows pass."""
-    read = await _read(source, registry, profile, is_kept=False, enough=enough)
-    return Pending(
-        read.from_id, read.head, read.to_id, read.window.rows, read.passing,
-        read.window.rows >= profile.data.max_window_rows,
+    """What a round would find now.
+
+    With `enough` it goes no further than until so many rows pass, and counts those it has counted
+    before again only where there are enough: they may have changed since.
+    """
+    from_id, head = await _bounds(source, registry, profile)
+    nothing = Pending(from_id, head, from_id, 0, 0, is_full=False)
+    counted_for, before = source.counted or (None, nothing)
+    is_same = counted_for == profile and before.watermark == from_id and before.to_id <= head
+    if enough is not None and is_same and not before.is_full:
+        found = await _counted(source, registry, profile, before._replace(head=head), enough)
+        if not found.is_full and found.passing < enough:
+            source.counted = profile, found
+            return found
+    found = await _counted(source, registry, profile, nothing, enough)
+    source.counted = profile, found
+    return found
+
+
+async def _counted(
+    source: Source, registry: Registry, profile: Profile, before: Pending, enough: int | None
+) -> Pending:
+    """With the rows that lie behind those counted before."""
+    rows_max = profile.data.max_window_rows
+    read = await _read(
+        source, registry, profile, before.to_id, before.head, rows_max - before.rows,
+        is_kept=False, enough=None if enough is None else enough - before.passing,
     )  # fmt: skip
+    rows = before.rows + read.window.rows
+    return before._replace(
+        to_id=read.to_id, rows=rows, passing=before.passing + read.passing, is_full=rows >= rows_max
+    )
 
 
 async def freeze(
@@ -68,13 +80,14 @@ async def freeze(
 
     `now`: seconds since 1970. The budgets are those of new rows; replay comes on top.
     """
-    read = await _read(source, registry, profile)
+    from_id, head = await _bounds(source, registry, profile)
+    read = await _read(source, registry, profile, from_id, head, profile.data.max_window_rows)
     window, not_taken = read.window, read.window.not_taken
     sorting = _Sorting(source, registry, profile)
     positions = await sorting.sort(window)
     not_taken += sorting.not_taken
 
-    draws = seed + read.from_id  # so that no round replays what another did because of its luck
+    draws = seed + from_id  # so that no round replays what another did because of its luck
     budget = Budget(profile.data, seed=draws, now=now, chars_per_token=chars_per_token)
     train, left = budget.train(window, positions[Side.TRAIN])
     not_taken += left
@@ -89,7 +102,7 @@ async def freeze(
         both = [*new, *(row for row in earlier if row.content_hash not in known)]
         measured += both[: budget.fitting([row.chars for row in both], MEASURED_MAX, tokens_max)]
     manifest = Manifest(
-        session_id, profile.name, source.name, read.from_id, read.to_id, seed, base,
+        session_id, profile.name, source.name, from_id, read.to_id, seed, base,
         profile.model_dump(mode="json"), [*budget.order([*train, *replay]), *measured],
         {reason: not_taken[reason] for reason in NotTaken if not_taken[reason]}, now,
         sorting.leaked,
@@ -112,26 +125,30 @@ def measured_sets(manifest: Manifest, recent_files: int) -> dict[str, list[Taken
 
 class _Read(NamedTuple):
     window: Window
-    from_id: int
     to_id: int
-    head: int
     passing: int
+
+
+async def _bounds(source: Source, registry: Registry, profile: Profile) -> tuple[int, int]:
+    """Watermark and head. Below the watermark a head (clusters are made anew) has nothing."""
+    from_id = await registry.watermark(profile.name, source.name)
+    return from_id, max(from_id, await source.head())
 
 
 async def _read(
     source: Source,
     registry: Registry,
     profile: Profile,
+    from_id: int,
+    head: int,
+    rows_max: int,
     *,
     is_kept: bool = True,
     enough: int | None = None,
 ) -> _Read:
-    """Every row of the window, sifted. A head below the watermark (clusters are made anew) is an
-    empty window."""
-    window, passing, rows_max = Window(profile.data), 0, profile.data.max_window_rows
-    from_id = await registry.watermark(profile.name, source.name)
-    head = to_id = await source.head()
-    async with aclosing(source.rows(from_id, max(from_id, head))) as pages:  # type: ignore[type-var] # every `rows` is a generator
+    """Every row of (from_id, head], sifted, or the first `rows_max` of them."""
+    window, passing, to_id = Window(profile.data), 0, head
+    async with aclosing(source.rows(from_id, head)) as pages:
         async for whole in pages:
             page = whole[: rows_max - window.rows]
             kept = await _untrained(registry, profile, window, window.sift(page))
@@ -141,7 +158,7 @@ async def _read(
             if window.rows >= rows_max or (enough is not None and passing >= enough):
                 to_id = page[-1].id
                 break
-    return _Read(window, from_id, max(from_id, to_id), head, passing)
+    return _Read(window, to_id, passing)
 
 
 async def _untrained(
@@ -194,18 +211,18 @@ class _Sorting:
         hashes = {one.content_hash for group in members.values() for one in group}
         trained = await self._registry.trained(name, sorted(hashes))
         keys = {at: cluster_key(window.clusters[at]) for at in sides}
-        stored = await self._registry.sides(name, list(keys.values()))
+        known = self.decided | await self._registry.sides(name, list(keys.values()))
         judged = {}
         for at, side in sides.items():
             if group := members.get(window.hashes[at]):
                 judged[at] = judge(
                     side,
                     [self._repos[one.repo] for one in group],
-                    stored.get(keys[at]),
+                    known.get(keys[at]),
                     was_trained=any(one.content_hash in trained for one in group),
                 )
-                if keys[at] not in stored:
-                    self.decided.setdefault(keys[at], judged[at].cluster)
+                if keys[at] not in known:
+                    known[keys[at]] = self.decided[keys[at]] = judged[at].cluster
         return judged
 
     async def measured_before(self, side: Side, train: set[bytes]) -> list[Taken]:

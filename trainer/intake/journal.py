@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 import orjson
@@ -11,7 +11,7 @@ from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.clusters import ClusterStore, Member, WindowRow
 from codelupe_daemon.model import Op
 from trainer.intake.base import Source, patiently
-from trainer.types import Candidate
+from trainer.types import Candidate, Verdict
 
 PAGE_ROWS: Final = 10_000
 TEXTS_AT_ONCE: Final = 64
@@ -40,7 +40,7 @@ class JournalSource(Source):
         last_id = await patiently(self._journal.last_id)
         return min(last_id, await patiently(self._clusters.watermark, CLUSTERS))
 
-    async def rows(self, after_id: int, to_id: int) -> AsyncIterator[list[Candidate]]:
+    async def rows(self, after_id: int, to_id: int) -> AsyncGenerator[list[Candidate], None]:
         while page := await patiently(self._clusters.window, after_id, to_id, PAGE_ROWS):
             yield list(map(_candidate, page))
             after_id = page[-1].id
@@ -62,16 +62,28 @@ class JournalSource(Source):
         return found
 
     async def taken_down(self, hashes: Sequence[bytes]) -> set[bytes]:
-        return await patiently(self._journal.blanked, hashes)
+        """Not what came back since: its text may be seen again."""
+        blanked = await patiently(self._journal.blanked, hashes)
+        return blanked - await self.alive(list(blanked))
 
     async def members(self, hashes: Sequence[bytes]) -> dict[bytes, list[Member]]:
         return await patiently(self._clusters.members, hashes)
 
 
 def _candidate(row: WindowRow) -> Candidate:
+    before = None
+    if row.op is Op.REVISE:
+        before = Verdict(
+            row.quality_before or 0.0, row.language_before, row.license_before,
+            _is_contaminated(row.signals_before),
+        )  # fmt: skip
     return Candidate(
         row.id, row.content_hash, row.op in {Op.ADD, Op.REVISE}, row.is_live, row.content_chars,
-        row.language, row.quality or 0.0, row.quality_before, row.license, row.repo, row.path,
-        row.created_at, row.cluster_id, row.winner in {None, row.content_hash},
-        row.signals is not None and "benchmark" in orjson.loads(row.signals),
+        row.language, row.quality or 0.0, row.license, row.repo, row.path, row.created_at,
+        row.cluster_id, row.winner in {None, row.content_hash}, _is_contaminated(row.signals),
+        before,
     )  # fmt: skip
+
+
+def _is_contaminated(signals: str | None) -> bool:
+    return signals is not None and "benchmark" in orjson.loads(signals)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from codelupe_daemon.config import Settings
 from codelupe_daemon.errors import UsageError
+from codelupe_daemon.journal.base import Journal
+from codelupe_daemon.journal.clusters import ClusterStore
 from codelupe_daemon.journal.sqlite_look import ReadOnlyJournal, is_writable
-from trainer.intake.base import Source
+from trainer.intake.base import CONNECTIONS_MAX, Source
 
 
 @asynccontextmanager
@@ -29,13 +31,16 @@ async def source(settings: Settings, kind: str) -> AsyncIterator[Source]:
 def _source(settings: Settings, kind: str) -> Source:
     match kind.removeprefix("file:"):
         case "journal":
-            return _journal(settings)
+            from trainer.intake.journal import JournalSource
+
+            return JournalSource(*_stores(settings))
         case "elasticsearch":
             from trainer.intake.elasticsearch import ElasticsearchSource
 
             if settings.elasticsearch is None:
                 raise UsageError("no Elasticsearch is named: set CODELUPE_ELASTICSEARCH")
-            return ElasticsearchSource(settings.elasticsearch, settings.elasticsearch_ca)
+            journal, _ = _stores(settings)
+            return ElasticsearchSource(settings.elasticsearch, settings.elasticsearch_ca, journal)
         case "processed_files":
             from trainer.intake.table import Postgres, Sqlite, TableSource
 
@@ -52,19 +57,17 @@ def _source(settings: Settings, kind: str) -> Source:
     )
 
 
-def _journal(settings: Settings) -> Source:
-    from trainer.intake.journal import JournalSource
-
+def _stores(settings: Settings) -> tuple[Journal, ClusterStore]:
     if settings.is_served:
         from codelupe_daemon.journal.postgres import PostgresJournal
         from codelupe_daemon.journal.postgres_clusters import PostgresClusters
 
-        served = PostgresJournal(settings.store)
-        return JournalSource(served, PostgresClusters(served.server))
+        served = PostgresJournal(settings.store, connections_max=CONNECTIONS_MAX)
+        return served, PostgresClusters(served.server)
     from codelupe_daemon.journal.sqlite import SqliteJournal
     from codelupe_daemon.journal.sqlite_clusters import SqliteClusters
 
     path = settings.store_path
     is_read_only = path.exists() and not is_writable(path)
     embedded = ReadOnlyJournal(path) if is_read_only else SqliteJournal(path)
-    return JournalSource(embedded, SqliteClusters(path, is_read_only=is_read_only))
+    return embedded, SqliteClusters(path, is_read_only=is_read_only)

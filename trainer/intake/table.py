@@ -16,9 +16,9 @@ import numpy as np
 
 from codelupe_daemon.errors import Fatal
 from codelupe_daemon.journal.postgres_server import Server
-from codelupe_daemon.journal.sqlite_files import explained
+from codelupe_daemon.journal.sqlite_files import add_functions, explained
 from codelupe_daemon.journal.sqlite_look import connect_read_only
-from trainer.intake.base import patiently
+from trainer.intake.base import CONNECTIONS_MAX, patiently
 from trainer.intake.texts import (
     PAGE_BYTES,
     PAGE_ROWS,
@@ -29,22 +29,25 @@ from trainer.intake.texts import (
     readable,
 )
 
-CONNECTIONS_MAX: Final = 5
 SETTLE_S: Final = 1.0
-"""Between two looks at what is under way; also for an id that its transaction has just taken."""
+"""For an id that was just taken by a transaction that has written nothing yet; then between two
+looks at what is under way."""
+LOOKS_MAX: Final = 5
 _COLUMNS: Final = ("id", "file_path", "content", "language", "quality_score", "created_at")
 _PAGE: Final = """
 select id, {content}, {file_path}, {language}, quality_score, {created_at}
 from (select *, sum(coalesce(octet_length(content), 0)) over (order by id) as size_bytes
-      from (select * from processed_files where id > $1 and id <= $2 order by id limit $3) page
+      from (select * from processed_files
+            where id > cast($1 as bigint) and id <= cast($2 as bigint) order by id limit $3) page
      ) sized
 where size_bytes <= $4 or size_bytes = coalesce(octet_length(content), 0) order by id
 """
 
 
 class Postgres:
-    """Ids are safe once the oldest transaction under way is younger than all that were under way
-    when they were seen. A session with cached ids of its own (`cache` of a sequence) breaks that.
+    """Ids are safe once every transaction has ended that is older than one of ours, which began a
+    moment after they were seen. (The snapshot's `xmax` will not do: the transactions under way may
+    be younger.) A session with cached ids of its own (`cache` of a sequence) breaks that.
     """
 
     columns = (
@@ -75,18 +78,23 @@ class Postgres:
         return await self._server.rows(statement, *bound)
 
     async def settled(self) -> int:
-        """The greatest id below which nothing more will appear; 0 where none is known yet."""
+        """The greatest id below which nothing more will appear, as far as that is known after a few
+        looks; 0 where none is."""
         if self._seen is None:
-            [self._seen] = await self.rows(
-                "select coalesce(max(id), 0), pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
-                " from processed_files"
-            )
+            [(newest,)] = await self.rows("select coalesce(max(id), 0) from processed_files")
             await asyncio.sleep(self._settle_s)
-        [(oldest,)] = await self.rows(
-            "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-        )
-        if oldest >= self._seen[1]:
-            self._settled, self._seen = self._seen[0], None
+            [(ours,)] = await self.rows("select pg_current_xact_id()::text::bigint")
+            self._seen = newest, ours
+        newest, ours = self._seen
+        for look in range(LOOKS_MAX):
+            if look:
+                await asyncio.sleep(self._settle_s)
+            [(oldest,)] = await self.rows(
+                "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+            )
+            if oldest > ours:
+                self._settled, self._seen = newest, None
+                break
         return self._settled
 
 
@@ -114,6 +122,7 @@ class Sqlite:
             raise Fatal(f"there is no database at {self._path}: --store names it")
         with explained(self._path):
             self._connection = connect_read_only(self._path)
+            add_functions(self._connection)  # for CodeLupe's own view of this name
 
     async def close(self) -> None:
         if self._connection is not None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import re
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -20,6 +20,7 @@ PAGE_ROWS: Final = 2000
 PAGE_BYTES: Final = 16 << 20
 """Of texts that are held at once; a longer text is alone in its page."""
 TEXTS_AT_ONCE: Final = 64
+_LAST_ID: Final = (1 << 63) - 1
 _REPOS: Final = re.compile(r"(?:.*/)?repos/([^/]+/[^/]+)/(.+)", re.DOTALL)
 _FIRST: Final = re.compile(r"/*([^/]+(?:/[^/]+)?)/(.+)", re.DOTALL)
 
@@ -45,9 +46,9 @@ class TextSource(Source):
         self._index.execute(
             "create table texts (content_hash blob primary key, id integer) without rowid"
         )
-        self._first, self._last = 0, 0
-        """The index knows the rows of (first, last]; once whole, all that a manifest names."""
+        self._scanning = asyncio.Lock()
         self._is_whole = False
+        """Whether the index knows all that a manifest names, not only what was read."""
 
     @abstractmethod
     async def _page(self, after_id: int, to_id: int) -> list[TextRow]:
@@ -60,18 +61,11 @@ class TextSource(Source):
     async def close(self) -> None:
         self._index.close()
 
-    async def rows(self, after_id: int, to_id: int) -> AsyncIterator[list[Candidate]]:
-        if not self._first <= after_id <= self._last:
-            self._first, self._last, self._is_whole = after_id, after_id, False
-        async for page in self._scan(after_id, to_id):
-            yield page
-
-    async def _scan(self, after_id: int, to_id: int) -> AsyncIterator[list[Candidate]]:
+    async def rows(self, after_id: int, to_id: int) -> AsyncGenerator[list[Candidate], None]:
         while page := await patiently(self._page, after_id, to_id):
             candidates = await asyncio.to_thread(_hashed, page)
             self._learn(candidates)
             after_id = page[-1].id
-            self._last = max(self._last, after_id)
             yield candidates
 
     def _learn(self, rows: Iterable[Candidate]) -> None:
@@ -98,13 +92,15 @@ class TextSource(Source):
         return found
 
     async def _ids(self, hashes: set[bytes]) -> list[int]:
-        """What this process has not read yet is read once, where one of the hashes is missing."""
+        """All rows are read, once in a process, where one of the hashes is missing: also those
+        behind the head, which may not be known yet."""
         found = self._find(hashes)
-        if len(found) < len(hashes) and not self._is_whole:
-            for after_id, to_id in ((0, self._first), (self._last, await self.head())):
-                async for _ in self._scan(after_id, to_id):
-                    pass
-            self._first, self._is_whole = 0, True
+        if len(found) < len(hashes):
+            async with self._scanning:
+                if not self._is_whole:
+                    async for _ in self.rows(0, _LAST_ID):
+                        pass
+                    self._is_whole = True
             found = self._find(hashes)
         return found
 
@@ -118,7 +114,7 @@ def _hashed(page: Sequence[TextRow]) -> list[Candidate]:
     return [
         Candidate(
             row.id, hash_of(row.text or ""), True, row.text is not None, len(row.text or ""),
-            row.language, row.quality, None, row.license, row.repo, row.path, row.created_at,
+            row.language, row.quality, row.license, row.repo, row.path, row.created_at,
         )
         for row in page
     ]  # fmt: skip

@@ -42,7 +42,7 @@ def candidate(row_id: int, **facts: Any) -> Candidate:
     word = facts.pop("word", f"row{row_id}")
     return Candidate(
         row_id, blake2b(word.encode(), digest_size=16).digest(), True, True, 1000, "Python", 90.0,
-        None, "MIT", facts.pop("repo", "a/a"), f"{word}.py", NOW,
+        "MIT", facts.pop("repo", "a/a"), f"{word}.py", NOW,
     )._replace(**facts)  # fmt: skip
 
 
@@ -141,7 +141,7 @@ class InElasticsearch(InJournal):
     async def following(cls, folder: Path, url: str) -> InElasticsearch:
         made = await cls.sqlite(folder)
         assert isinstance(made, InElasticsearch)
-        made.source = ElasticsearchSource(url)
+        made.source = ElasticsearchSource(url, journal=SqliteJournal(folder / "codelupe.db"))
         made.consumer = ElasticsearchIndex(made.clusters, made.journal, url)
         await made.consumer.open()
         return made

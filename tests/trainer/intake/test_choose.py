@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from tests.trainer.intake.build import NOW, candidate, profile, taken
 from trainer.intake.choose import Budget, Filters, Window
-from trainer.types import Candidate, NotTaken, Origin, Side, Taken
+from trainer.types import Candidate, NotTaken, Origin, Side, Taken, Verdict
 
 DAY_S = 86_400
+PASSED = Verdict(90.0, "Python", "MIT", is_contaminated=False)
 
 
 def sifted(rows: list[Candidate], **data: Any) -> tuple[list[int], dict[NotTaken, int]]:
@@ -61,9 +62,14 @@ def trained(
         ({"is_live": False}, {}, NotTaken.NOT_LIVE),
         ({"is_candidate": False}, {}, NotTaken.NOT_A_CANDIDATE),
         ({"is_candidate": False, "is_live": False}, {}, NotTaken.NOT_A_CANDIDATE),
-        ({"quality_before": 69.9}, {}, None),
-        ({"quality_before": 70.0}, {}, NotTaken.NOT_A_CANDIDATE),
-        ({"quality_before": 10.0, "quality": 60.0}, {}, NotTaken.LOW_QUALITY),
+        ({"before": PASSED._replace(quality=69.9)}, {}, None),
+        ({"before": PASSED._replace(quality=70.0)}, {}, NotTaken.NOT_A_CANDIDATE),
+        ({"before": PASSED._replace(quality=10.0), "quality": 60.0}, {}, NotTaken.LOW_QUALITY),
+        ({"before": PASSED._replace(license=None)}, {"licenses": "permissive"}, None),
+        ({"before": PASSED._replace(license=None)}, {}, NotTaken.NOT_A_CANDIDATE),
+        ({"before": PASSED._replace(language="Text")}, {"languages": ["Python"]}, None),
+        ({"before": PASSED._replace(is_contaminated=True)}, {}, None),
+        ({"before": PASSED, "is_candidate": False}, {}, NotTaken.NOT_A_CANDIDATE),
     ],
 )
 def test_why_a_row_is_not_taken(
@@ -76,7 +82,7 @@ def test_why_a_row_is_not_taken(
 def test_a_content_counts_once_in_a_window() -> None:
     window = Window(profile().data)
     add, revise, move = (
-        candidate(1, word="ant"), candidate(2, word="ant", quality_before=10.0),
+        candidate(1, word="ant"), candidate(2, word="ant", before=PASSED._replace(quality=10.0)),
         candidate(3, word="ant", is_candidate=False),
     )  # fmt: skip
     assert [row.id for row in window.sift([add])] == [1]
@@ -166,7 +172,10 @@ candidates = st.builds(
     is_winner=st.booleans(),
     chars=st.integers(0, 9000),
     quality=st.floats(0, 100),
-    quality_before=st.none() | st.floats(0, 100),
+    before=st.none()
+    | st.builds(
+        Verdict, st.floats(0, 100), st.none(), st.sampled_from([None, "MIT"]), st.booleans()
+    ),
     repo=st.sampled_from(["a/a", "b/b"]),
     created_at=st.integers(0, 2 * NOW),
 )

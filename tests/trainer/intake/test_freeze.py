@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from codelupe_daemon.journal.clusters import Cluster, Member
 from codelupe_daemon.journal.owner import this_process
 from tests.contract.build import LEASE_S, content, hash_of, text
 from tests.trainer.intake.build import NOW, InJournal, all_rows, candidate, profile
+from trainer.intake import freeze as freezing
 from trainer.intake.base import Source
 from trainer.intake.freeze import freeze, measured_sets, pending
 from trainer.intake.sides import of_repositories
@@ -32,6 +33,7 @@ class Listed(Source):
         self.listed = list(rows)
         self.near: list[list[Member]] = []
         self.dead: set[bytes] = set()
+        self.read: list[tuple[int, int]] = []
 
     async def open(self) -> None: ...
 
@@ -40,7 +42,8 @@ class Listed(Source):
     async def head(self) -> int:
         return max((row.id for row in self.listed), default=0)
 
-    async def rows(self, after_id: int, to_id: int) -> AsyncIterator[list[Candidate]]:
+    async def rows(self, after_id: int, to_id: int) -> AsyncGenerator[list[Candidate], None]:
+        self.read.append((after_id, to_id))
         rows = [row for row in self.listed if after_id < row.id <= to_id]
         for start in range(0, len(rows), 3):
             yield rows[start : start + 3]
@@ -126,6 +129,31 @@ async def test_the_window_ends_where_the_profile_says(registry: Registry) -> Non
     second = await trained(source, registry, profile(max_window_rows=5, replay_share=0.0), 2)
     assert ids(second) == [60, 70, 80]
     assert await pending(source, registry, plan) == (80, 80, 80, 0, 0, False)
+
+
+async def test_a_poll_reads_what_came_since_the_last_one(registry: Registry) -> None:
+    source, plan = Listed([candidate(n) for n in range(1, 6)]), profile(max_window_rows=20)
+
+    async def polled() -> tuple[int, int, int]:
+        source.read.clear()
+        found = await pending(source, registry, plan, enough=10)
+        return found.rows, found.passing, found.to_id
+
+    assert (await polled(), source.read) == ((5, 5, 5), [(0, 5)])
+    assert (await polled(), source.read) == ((5, 5, 5), [(5, 5)])
+    source.listed += [candidate(n, quality=10.0 if n < 10 else 90.0) for n in range(6, 14)]
+    assert (await polled(), source.read) == ((13, 9, 13), [(5, 13)])
+    source.listed.append(candidate(14))
+    assert (await polled(), source.read) == ((14, 10, 14), [(13, 14), (0, 14)])
+    source.listed = [row._replace(is_live=row.id > 2) for row in source.listed]
+    assert (await polled(), source.read) == ((14, 8, 14), [(14, 14), (0, 14)])
+    assert (await polled(), source.read) == ((14, 8, 14), [(14, 14)])
+    source.listed += [candidate(n, quality=10.0) for n in range(15, 30)]
+    for _ in range(2):  # a full window that was withdrawn is full again
+        assert await polled() == (20, 8, 20)
+    await trained(source, registry, plan)
+    assert (await polled(), source.read) == ((9, 0, 29), [(20, 29)])
+    assert (await pending(source, registry, profile(min_quality=5.0), enough=10)).passing == 9
 
 
 async def test_a_head_that_fell_back_is_an_empty_window(registry: Registry) -> None:
@@ -261,6 +289,27 @@ async def test_a_cluster_stands_where_its_first_row_does(registry: Registry) -> 
     later, sides = await frozen(source, registry, profile(replay_share=0.0), 2)
     assert later.not_taken == {NotTaken.OTHER_SIDE: 1}
     assert sides == {}
+
+
+async def test_a_cluster_that_changes_meanwhile_stays_on_its_side(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first row dies, and another is its winner now."""
+    plan = profile(validation_share=0.3)
+    train, validation = named(Side.TRAIN, plan), named(Side.VALIDATION, plan)
+    source = Listed([candidate(1, repo=validation), candidate(2, repo=train)])
+    source.cluster(1, 2)
+    members = source.members
+
+    async def dying(hashes: Sequence[bytes]) -> dict[bytes, list[Member]]:
+        found = await members(hashes)
+        source.near = [[Member(source.listed[1].content_hash, train)]]
+        return found
+
+    monkeypatch.setattr(freezing, "_AT_ONCE", 1)
+    monkeypatch.setattr(source, "members", dying)
+    manifest, _ = await frozen(source, registry, plan)
+    assert (ids(manifest), manifest.not_taken) == ([1], {NotTaken.OTHER_SIDE: 1})
 
 
 # -- on a real journal --------------------------------------------------------------------------

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from elasticsearch import Elasticsearch
 
 from codelupe_daemon import elastic
 from codelupe_daemon.errors import Fatal, Transient
 from codelupe_daemon.journal.base import Rejudged
 from codelupe_daemon.journal.clusters import Cluster, Member, WindowRow
+from codelupe_daemon.journal.sqlite import SqliteJournal
 from tests.contract.build import content, hash_of, repo, text
 from tests.trainer.intake.build import InElasticsearch, InJournal, all_rows, profile
 from tests.trainer.intake.conftest import JOURNALS
 from tests.trainer.intake.test_freeze import trained
+from trainer.intake import base
 from trainer.intake import elasticsearch as source
 from trainer.intake.elasticsearch import ElasticsearchSource
 from trainer.intake.freeze import pending
 from trainer.intake.journal import JournalSource
 from trainer.registry.base import Registry
-from trainer.types import Origin
+from trainer.types import NotTaken, Origin, Verdict
 
 ANT, BEE, CAT = (text(word) for word in ("ant", "bee", "cat"))
 on_journals = pytest.mark.parametrize("kind", JOURNALS)
@@ -55,8 +59,9 @@ async def test_facts_come_from_the_newest_row(journal: InJournal) -> None:
     await journal.source.open()
     rows = await all_rows(journal.source)
     found = [row for row in rows if row.content_hash == hash_of(ANT)]
-    told = [(row.is_candidate, row.quality, row.quality_before) for row in found]
-    assert told == [(True, 90.0, None), (False, 90.0, None), (True, 90.0, 80.0)]
+    told = [(row.is_candidate, row.quality, row.before) for row in found]
+    before = Verdict(80.0, "Python", "MIT", is_contaminated=False)
+    assert told == [(True, 90.0, None), (False, 90.0, None), (True, 90.0, before)]
     assert {(row.repo, row.path, row.language, row.license) for row in found} == {
         ("a/a", "new.py", "Cython", "MIT")
     }
@@ -72,7 +77,7 @@ async def test_a_document_is_a_row_under_its_newest_id(journal: InJournal) -> No
     [row] = await all_rows(journal.source)
     assert row.id == await journal.journal.last_id()
     assert (row.repo, row.path, row.language, row.license) == ("a/a", "new.py", "Cython", "MIT")
-    assert (row.quality, row.quality_before, row.is_contaminated) == (90.0, None, True)
+    assert (row.quality, row.before, row.is_contaminated) == (90.0, None, True)
 
 
 @on_all
@@ -88,6 +93,82 @@ async def test_losers_and_clusters(journal: InJournal) -> None:
     }  # fmt: skip
     members = [Member(ant, "a/a"), Member(bee, "b/b")]
     assert await journal.source.members([bee, hash_of(CAT)]) == {bee: members}
+
+
+@on_journals
+async def test_a_license_that_comes_later_lets_a_text_pass(
+    journal: InJournal, registry: Registry
+) -> None:
+    """Also where its score did before."""
+    plan = profile(licenses="permissive")
+    await journal.add({"a/a": {"ant.py": ANT}})
+    await journal.source.open()
+    first = await trained(journal.source, registry, plan)
+    assert (first.taken, first.not_taken) == ([], {NotTaken.LICENSE: 1})
+    part = journal.ingest.part(await journal.ingest.begin("a/a"), {"ant.py": ANT})
+    licensed = [one._replace(license="MIT") for one in part.occurrences]
+    await journal.journal.append([part._replace(occurrences=licensed)])
+    await journal.put_clusters()
+    second = await trained(journal.source, registry, plan, 2)
+    assert [row.content_hash for row in second.taken] == [hash_of(ANT)]
+
+
+async def redacted(corpus: InJournal, old: str, new: str) -> None:
+    clean = content(corpus.journal, new)
+    await corpus.journal.rejudge(
+        [Rejudged(hash_of(old), {".py": clean}, {})], "examiner-2", lambda _: True
+    )
+    await corpus.put_clusters()
+
+
+@on_all
+async def test_what_is_taken_down_for_good(journal: InJournal) -> None:
+    """Neither what was only removed, nor a text whose secret was redacted, and then not any more:
+    else the round of it would never end."""
+    await journal.add({"a/a": {"ant.py": ANT, "bee.py": BEE, "cat.py": CAT}})
+    await journal.source.open()
+    asked = [hash_of(body) for body in (ANT, BEE, CAT)]
+    assert await journal.source.taken_down(asked) == set()
+    await journal.ingest.complete("a/a", {"ant.py": ANT, "cat.py": CAT})
+    await redacted(journal, ANT, text("clean"))
+    assert await journal.source.alive(asked) == {hash_of(CAT)}
+    assert await journal.source.taken_down(asked) == {hash_of(ANT)}
+    await journal.add({"b/b": {"again.py": ANT}})
+    assert await journal.source.taken_down(asked) == set()
+
+
+@on_elasticsearch
+async def test_a_journal_that_is_not_the_indexs_is_not_believed(
+    journal: InJournal, elasticsearch_url: str, tmp_path: Path
+) -> None:
+    await journal.add({"a/a": {"ant.py": ANT, "bee.py": BEE}})
+    await journal.ingest.complete("a/a", {"ant.py": ANT})
+    await journal.put_clusters()
+    (tmp_path / "other").mkdir()
+    other = await InJournal.sqlite(tmp_path / "other")
+    await other.add({"c/c": {"cat.py": CAT}})
+    await other.close()
+    for path in (tmp_path / "other" / "codelupe.db", tmp_path / "none.db"):
+        alone = ElasticsearchSource(elasticsearch_url, journal=SqliteJournal(path))
+        await alone.open()
+        assert await alone.taken_down([hash_of(ANT), hash_of(BEE)]) == {hash_of(BEE)}
+        await alone.close()
+
+
+@on_elasticsearch
+async def test_a_shard_that_is_away_is_no_death(
+    journal: InJournal, elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "PATIENCE_S", 0.0)
+    await journal.add({"a/a": {"ant.py": ANT}})
+    await journal.source.open()
+    with Elasticsearch(elasticsearch_url) as client:
+        client.indices.close(index="codelupe-code")
+        for ask in (journal.source.texts, journal.source.alive, journal.source.members):
+            with pytest.raises(Transient, match="closed"):
+                await ask([hash_of(ANT)])
+        client.indices.open(index="codelupe-code", wait_for_active_shards=1)
+    assert await journal.source.alive([hash_of(ANT)]) == {hash_of(ANT)}
 
 
 @on_journals
@@ -117,6 +198,8 @@ async def test_an_index_that_is_gone(journal: InJournal) -> None:
     assert await journal.source.head() == 0
     with pytest.raises(Fatal, match="codelupe replay elasticsearch"):
         await all_rows(journal.source, 0, 5)
+    with pytest.raises(Fatal, match="codelupe replay elasticsearch"):
+        await journal.source.alive([hash_of(ANT)])
 
 
 async def test_no_server_there() -> None:

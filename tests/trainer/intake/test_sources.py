@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.contract.build import hash_of, text
@@ -38,7 +40,7 @@ async def test_every_row_once_by_id_with_its_facts(corpus: Corpus) -> None:
         hash_of(body): (*place, len(body)) for body, place in TEXTS.items()
     }
     for row in rows:
-        assert (row.is_candidate, row.is_live, row.quality_before) == (True, True, None)
+        assert (row.is_candidate, row.is_live, row.before) == (True, True, None)
         assert (row.language, row.quality, row.license) == ("Python", SCORE, None)
         assert (row.cluster, row.is_winner, row.is_contaminated) == (None, True, False)
         assert row.created_at > 1_700_000_000
@@ -66,6 +68,25 @@ async def test_texts_are_found_by_their_hashes(corpus: Corpus) -> None:
     assert await corpus.source.texts([]) == {}
     assert await corpus.source.alive([]) == set()
     assert await corpus.source.members(hashes) == {}
+
+
+@pytest.mark.parametrize("kind", ["table-sqlite", "table-postgres", "file"])
+async def test_who_asks_at_once_reads_the_rows_once(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await corpus.add(FILES)
+    await corpus.source.open()
+    assert isinstance(corpus.source, texts.TextSource)
+    page, begun = corpus.source._page, []
+
+    async def counted(after_id: int, to_id: int) -> list[texts.TextRow]:
+        begun.append(after_id)
+        return await page(after_id, to_id)
+
+    monkeypatch.setattr(corpus.source, "_page", counted)
+    found = await asyncio.gather(*(corpus.source.texts([hash_of(body)]) for body in TEXTS))
+    assert found == [{hash_of(body): body} for body in TEXTS]
+    assert len(begun) == len(set(begun))
 
 
 async def test_nothing_at_all(corpus: Corpus) -> None:

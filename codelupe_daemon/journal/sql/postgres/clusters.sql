@@ -87,20 +87,20 @@ set local jit = off;
 
 -- name: window
 select j.id, j.op, j.content_hash, c.content_hash is not null, n.content_chars, n.language,
-       n.quality_score,
-       case when j.op = 'revise' then (
-           select (array_agg(p.quality_score order by p.id desc))[1] from journal p
-           where p.content_hash = j.content_hash and p.id < j.id
-       ) end,
-       n.license, r.full_name, n.file_path, a.created_at,
+       n.quality_score, n.license, r.full_name, n.file_path, a.created_at,
        case when strpos(n.signals, '"benchmark":') > 0 then n.signals end,
-       k.cluster_id, k.winner
+       k.cluster_id, k.winner, p.quality_score, p.language, p.license,
+       case when strpos(p.signals, '"benchmark":') > 0 then p.signals end
 from (select id, op, content_hash from journal where id > $1 and id <= $2 order by id limit $3) j
 left join contents c on c.content_hash = j.content_hash
 join journal n on n.id = coalesce(c.newest_id, j.id)
 join journal a on a.id = coalesce(c.add_id, j.id)
 join repositories r on r.id = n.repo_id
 left join clusters k on k.content_hash = j.content_hash
+left join journal p on p.id = case when j.op = 'revise' then (
+    select (array_agg(b.id order by b.id desc))[1] from journal b
+    where b.content_hash = j.content_hash and b.id < j.id
+) end
 order by j.id;
 
 -- name: members

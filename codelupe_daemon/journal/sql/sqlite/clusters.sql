@@ -61,20 +61,19 @@ where a.id in (select value from carray(:ids)) and a.op = 'add';
 
 -- name: window
 select j.id, j.op, j.content_hash, c.content_hash is not null, n.content_chars, n.language,
-       n.quality_score,
-       case when j.op = 'revise' then (
-           select p.quality_score from journal p
-           where p.content_hash = j.content_hash and p.id < j.id order by p.id desc limit 1
-       ) end,
-       n.license, r.full_name, n.file_path, a.created_at,
+       n.quality_score, n.license, r.full_name, n.file_path, a.created_at,
        case when instr(n.signals, '"benchmark":') > 0 then n.signals end,
-       k.cluster_id, k.winner
+       k.cluster_id, k.winner, p.quality_score, p.language, p.license,
+       case when instr(p.signals, '"benchmark":') > 0 then p.signals end
 from journal j
 left join contents c on c.content_hash = j.content_hash
 join journal n on n.id = coalesce(c.newest_id, j.id)
 join journal a on a.id = coalesce(c.add_id, j.id)
 join repositories r on r.id = n.repo_id
 left join clusters k on k.content_hash = j.content_hash
+left join journal p on p.id = case when j.op = 'revise' then (
+    select max(id) from journal where content_hash = j.content_hash and id < j.id
+) end
 where j.id > ? and j.id <= ? order by j.id limit ?;
 
 -- name: members
