@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import zlib
 from array import array
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -93,7 +94,8 @@ class FileSource(TextSource):
     def _row(self, row_id: int) -> TextRow:
         assert self._file is not None, "open() comes first"
         start, end = self._starts[row_id - 1], self._starts[row_id]
-        fields = _fields(os.pread(self._file.fileno(), end - start, start))
+        line = os.pread(self._file.fileno(), end - start, start)
+        fields = _fields(line.removeprefix(BOM_UTF8))
         wrong = _wrong(fields)
         if fields is None or wrong:
             raise Fatal(f"{self._path}, row {row_id}: {wrong}; correct it or leave it out")
@@ -166,10 +168,15 @@ def _from_parquet(file: IO[bytes], lines: IO[bytes]) -> None:
                 f" {', '.join(names)}"
             )
         for batch in table.iter_batches(64, columns=[name for name in _COLUMNS if name in names]):
-            rows = (json.dumps(row, default=str).encode() for row in batch.to_pylist())
+            rows = (json.dumps(row, default=_plain).encode() for row in batch.to_pylist())
             lines.writelines(row + b"\n" for row in rows)
     except (ArrowException, UnicodeDecodeError) as error:
         raise Fatal(f"{file.name} is no sound Parquet file: {error}") from error
+
+
+def _plain(value: Any) -> str:
+    """Texts may lie as bytes; what is neither they nor a number is refused by its column."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _starts(file: IO[bytes]) -> array[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,21 @@ async def test_a_broken_file(tmp_path: Path, name: str) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(Fatal, match=f"{name}(, row .* no JSON| cannot be read| is no sound)"):
         await read(path)
+
+
+async def test_parquet_with_texts_as_bytes(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    path = tmp_path / "a.parquet"
+    write_table(pa.table({"content": [ANT.encode()]}), str(path))
+    assert [row.content_hash for row in await read(path)] == [hash_of(ANT)]
+
+
+async def test_a_byte_order_mark(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"content": ANT}])
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert [row.content_hash for row in await read(path)] == [hash_of(ANT)]
 
 
 async def test_parquet_without_texts(tmp_path: Path) -> None:

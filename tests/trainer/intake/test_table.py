@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,13 @@ import pytest
 
 from codelupe_daemon.errors import Fatal
 from tests.contract.build import hash_of, text
-from tests.trainer.intake.build import INSERT, InPostgresTable, InSqliteTable, all_rows
+from tests.trainer.intake.build import (
+    INSERT,
+    InJournal,
+    InPostgresTable,
+    InSqliteTable,
+    all_rows,
+)
 from trainer.intake.table import Postgres, Sqlite, TableSource
 from trainer.intake.texts import place_of
 
@@ -49,6 +56,76 @@ async def test_what_commits_late_is_waited_for(served: InPostgresTable) -> None:
     assert await served.source.head() == 3
     assert [row.id for row in await all_rows(served.source, 1, 3)] == [2, 3]
     await late.close()
+
+
+async def test_what_is_under_way_and_younger_than_all_that_ended(served: InPostgresTable) -> None:
+    """The one that ended began before the other, and took its last id after it."""
+    late = await asyncpg.connect(served.url)
+    async with served.cx.transaction():
+        await served.add({"a/a": {"first.py": ANT}})
+        under_way = late.transaction()
+        await under_way.start()
+        await late.execute(f"{INSERT} ('late.py', $1, 'Python', 80)", BEE)
+        await served.add({"a/a": {"third.py": text("cat")}})
+    assert await served.source.head() == 0
+    await under_way.commit()
+    assert await served.source.head() == 3
+    await late.close()
+
+
+async def test_an_id_that_was_taken_before_anything_was_written(
+    served: InPostgresTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its transaction gets a number of its own only as it writes: while the ids settle."""
+    await served.add({"a/a": {"first.py": ANT}})  # takes numbers of the sequence in advance
+    late = await asyncpg.connect(served.url)
+    under_way = late.transaction()
+    await under_way.start()
+    assert await late.fetchval("select nextval('processed_files_id_seq')") == 2
+    await served.add({"a/a": {"third.py": text("cat")}})
+
+    async def written(_: float) -> None:
+        monkeypatch.undo()
+        columns = INSERT.replace("(file_path", "(id, file_path")
+        await late.execute(f"{columns} (2, 'late.py', $1, 'Python', 80)", BEE)
+
+    monkeypatch.setattr(asyncio, "sleep", written)
+    assert await served.source.head() == 0
+    await under_way.commit()
+    assert await served.source.head() == 3
+    await late.close()
+
+
+async def test_a_process_that_begins_while_others_write_finds_its_texts(
+    served: InPostgresTable,
+) -> None:
+    """After a crash; that its head is not known yet does not matter to a round that is open."""
+    await served.add({"a/a": {"first.py": ANT}})
+    late = await asyncpg.connect(served.url)
+    async with late.transaction():
+        await late.execute(f"{INSERT} ('late.py', $1, 'Python', 80)", BEE)
+        assert await served.source.head() == 0
+        assert await served.source.texts([hash_of(ANT)]) == {hash_of(ANT): ANT}
+    await late.close()
+
+
+async def test_ids_that_are_small_integers(served: InPostgresTable) -> None:
+    await served.cx.execute("alter table processed_files alter id type integer")
+    await served.add({"a/a": {"1.py": ANT}})
+    assert await served.source.texts([hash_of(ANT)]) == {hash_of(ANT): ANT}
+    assert [row.id for row in await all_rows(served.source)] == [1]
+
+
+async def test_codelupes_own_view_of_that_name(tmp_path: Path) -> None:
+    corpus = await InJournal.sqlite(tmp_path)
+    await corpus.add({"a/a": {"ant.py": ANT}})
+    source = TableSource(Sqlite(tmp_path / "codelupe.db"))
+    await source.open()
+    assert [row.content_hash for row in await all_rows(source)] == [hash_of(ANT)]
+    assert await source.texts([hash_of(ANT)]) == {hash_of(ANT): ANT}
+    await source.close()
+    await corpus.source.close()
+    await corpus.close()
 
 
 async def test_ids_beyond_what_a_double_holds(served: InPostgresTable) -> None:
