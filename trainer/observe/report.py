@@ -10,9 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from codelupe_daemon.observe.report import PICTURES
+
 GIB = 1 << 30
 VERSION_COLUMNS = ("version", "active", "loss before", "loss", "samples", "published")
 LEARNED, CONTROL = "green", "magenta"
+LEARNED_PLAIN = "«{}»"
+"""Where there are no colours."""
 
 
 def once(told: Mapping[str, Any]) -> None:
@@ -96,16 +100,18 @@ def plan(told: Mapping[str, Any]) -> None:
 
 
 def samples(told: Sequence[Mapping[str, Any]]) -> None:
-    """Green is what the model learns to write."""
+    """Green, or between « and », is what the model learns to write."""
     out = _console()
     if not told:
         out.print("nothing to see: no new rows pass; `codelupe-trainer plan` says why")
     for one in told:
-        where = f"{one['repo']}/{one['path']}"
+        where = f"{one['repo']}/{one['path']}".translate(PICTURES)
         out.rule(Text(f"{one['format']}, {one['tokens']} tokens, {where}"))
         for part in one["parts"]:
             style = LEARNED if part["supervised"] else CONTROL if part["control"] else ""
-            out.print(Text(part["text"], style=style), end="")
+            text = part["text"].translate(PICTURES)
+            is_marked = part["supervised"] and (out.no_color or not out.color_system)
+            out.print(Text(LEARNED_PLAIN.format(text) if is_marked else text, style), end="")
         out.print()
 
 

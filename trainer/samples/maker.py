@@ -14,7 +14,7 @@ from trainer.samples.base import Setting
 from trainer.samples.borders import pieces
 from trainer.samples.encoder import Encoded, Encoder
 from trainer.samples.frame import frame_of
-from trainer.samples.mix import Mix
+from trainer.samples.mix import Mix, of_piece
 from trainer.samples.packing import gather
 from trainer.types import Document, Format, Sample, Taken
 
@@ -72,7 +72,7 @@ class Maker:
             encoded = self.encode([self.sample(job) for job in batch])
             fits = encoded.lengths <= self.max_length
             for job in (job for job, is_fit in zip(batch, fits, strict=True) if not is_fit):
-                jobs.extend(_halved(job, made.counts))
+                jobs.extend(halved(job, made.counts))
             made.encoded.append(encoded if fits.all() else _chosen(encoded, fits))
             kept = (job.format.value for job, is_fit in zip(batch, fits, strict=True) if is_fit)
             made.counts.update(kept)
@@ -137,7 +137,7 @@ def _batch(jobs: deque[Job]) -> list[Job]:
     return batch
 
 
-def _halved(job: Job, counts: Counter[str]) -> Iterator[Job]:
+def halved(job: Job, counts: Counter[str]) -> Iterator[Job]:
     """What was too long for a row, as documents of half the length, in the same format."""
     first = job.documents[0]
     middle, chars = len(job.documents) // 2, len(first.text)
@@ -149,10 +149,11 @@ def _halved(job: Job, counts: Counter[str]) -> Iterator[Job]:
         yield job._replace(documents=job.documents[:middle])
         yield job._replace(documents=job.documents[middle:])
         return
-    *parts, last = pieces(first.text, first.taken.language, -(-chars // 2))
-    for part in parts:
-        yield job._replace(documents=[first._replace(text=part, is_end=False)])
-    yield job._replace(documents=[first._replace(text=last)])
+    parts = pieces(first.text, first.taken.language, -(-chars // 2))
+    for number, part in enumerate(parts):
+        is_end = first.is_end and number == len(parts) - 1
+        piece = first._replace(text=part, is_end=is_end)
+        yield Job([piece], of_piece(job.format, number))
 
 
 def _chosen(encoded: Encoded, chosen: Any) -> Encoded:

@@ -12,6 +12,11 @@ from trainer.types import Document, Format, Sample
 FORMATS: dict[Format, SampleFormat] = {m.FORMAT.name: m.FORMAT for m in (chat, fim, repo, plain)}
 
 
+def of_piece(name: Format, piece: int) -> Format:
+    """Of a file's pieces only the first can stand under the file's path."""
+    return Format.PLAIN if piece and FORMATS[name].is_of_many else name
+
+
 class Mix:
     """The formats that the tokenizer can write, at their shares.
 
@@ -34,7 +39,8 @@ class Mix:
     def choose(self, content_hash: bytes, piece: int) -> Format:
         share = Dice(self._setting.seed, content_hash, piece).share()
         pairs = zip(self._names, self._upto, strict=True)
-        return next((name for name, upto in pairs if share < upto), self._names[-1])
+        chosen = next((name for name, upto in pairs if share < upto), self._names[-1])
+        return of_piece(chosen, piece)
 
     def sample(self, documents: Sequence[Document], name: Format) -> Sample:
         """The documents as one sample; several only where the format is of many."""

@@ -297,14 +297,20 @@ def test_texts_begin_as_the_model_knows_them(qwen: Any, name: Format) -> None:
 # -- which ------------------------------------------------------------------------------------
 
 
-def chosen(mix: Mix) -> dict[Format, int]:
-    names = [mix.choose(n.to_bytes(16, "big"), n % 3) for n in range(4000)]
+def chosen(mix: Mix, piece: int = 0) -> dict[Format, int]:
+    names = [mix.choose(n.to_bytes(16, "big"), piece) for n in range(4000)]
     return {name: names.count(name) for name in Format if name in names}
 
 
 def test_formats_have_their_shares() -> None:
     shares = {name: count / 4000 for name, count in chosen(Mix(setting())).items()}
     wanted = {Format.CHAT: 0.5, Format.FIM: 0.3, Format.REPO: 0.1, Format.PLAIN: 0.1}
+    assert shares == {name: pytest.approx(share, abs=0.03) for name, share in wanted.items()}
+
+
+def test_only_the_first_piece_of_a_file_stands_under_its_path() -> None:
+    shares = {name: count / 4000 for name, count in chosen(Mix(setting()), piece=2).items()}
+    wanted = {Format.CHAT: 0.5, Format.FIM: 0.3, Format.PLAIN: 0.2}
     assert shares == {name: pytest.approx(share, abs=0.03) for name, share in wanted.items()}
 
 

@@ -18,6 +18,7 @@ import pytest
 from codelupe_daemon.errors import Fatal, Transient
 from tests.trainer.samples.build import hash_of, profile, served, taken
 from tests.trainer.samples.conftest import sources
+from trainer.observe import report
 from trainer.profile import Profile
 from trainer.samples import blocks, plan
 from trainer.samples.look import look
@@ -29,6 +30,7 @@ from trainer.types import Taken
 Texts = Callable[[Sequence[bytes]], Awaitable[dict[bytes, str]]]
 SMALL = profile(256, system_prompt="Help")
 PLAIN = {"chat": 0.0, "fim": 0.0, "repo": 0.0, "plain": 1.0}
+REPO = {"chat": 0.0, "fim": 0.0, "repo": 1.0, "plain": 0.0}
 
 
 @pytest.fixture(autouse=True)
@@ -254,13 +256,17 @@ async def test_odd_texts_are_counted_and_end_nothing(tmp_path: Path, qwen: Any) 
     assert text.count("x") >= 300_000
 
 
-async def test_nothing_of_long_texts_is_lost(tmp_path: Path, qwen: Any) -> None:
+@pytest.mark.parametrize("formats", [PLAIN, REPO], ids=["plain", "repo"])
+async def test_nothing_of_long_texts_is_lost(
+    tmp_path: Path, qwen: Any, formats: dict[str, float]
+) -> None:
     text = "漢字かな交じり文\n" * 400
-    of = profile(64, system_prompt="", formats=PLAIN)
+    of = profile(64, system_prompt="", formats=formats)
     await made(tmp_path, qwen, texts=served([text]), rows=[taken(text)], of=of)
     found = documents(read(tmp_path), qwen)
     assert sum((name.count("漢字かな") * n) for name, n in found.items()) == 400
     assert sum(name.endswith("<|endoftext|>") * n for name, n in found.items()) == 1
+    assert sum(name.count("<|file_sep|>") * n for name, n in found.items()) == (formats is REPO)
 
 
 async def test_what_cannot_fit_a_row_is_counted(tmp_path: Path, qwen: Any) -> None:
@@ -271,8 +277,7 @@ async def test_what_cannot_fit_a_row_is_counted(tmp_path: Path, qwen: Any) -> No
 
 
 async def test_files_of_one_repository_stand_together(tmp_path: Path, qwen: Any) -> None:
-    repo = {"chat": 0.0, "fim": 0.0, "repo": 1.0, "plain": 0.0}
-    await made(tmp_path, qwen, of=profile(2048, formats=repo))
+    await made(tmp_path, qwen, of=profile(2048, formats=REPO))
     found = documents(read(tmp_path), qwen)
     assert sum(found.values()) < 60
     for text in found:
@@ -412,6 +417,36 @@ async def test_samples_are_shown(qwen: Any) -> None:
             sample["tokens"], rel=0.1
         )
         assert 0 < sample["supervised_tokens"] < sample["tokens"] or sample["format"] == "plain"
+
+
+async def test_what_is_shown_fits_a_row_as_in_a_round(tmp_path: Path, qwen: Any) -> None:
+    text = "漢字かな交じり文\n" * 100
+    given = (served([text]), [taken(text)], profile(64, system_prompt="", formats=PLAIN), qwen)
+    shown = await look(*given, seed=1, limit=1000)
+    produced = await produce(*given, tmp_path, seed=1, is_stopping=lambda: False)
+    assert produced.facts.counts["cut again"] > 0
+    assert len(shown) == produced.facts.documents
+    assert sum(sample["tokens"] for sample in shown) == produced.facts.tokens
+    assert "".join(sample["parts"][0]["text"] for sample in shown) == text
+    assert not any(sample["is_too_long"] for sample in shown)
+
+
+async def test_what_fits_no_row_is_shown_as_that(qwen: Any) -> None:
+    chat = {"chat": 1.0, "fim": 0.0, "repo": 0.0, "plain": 0.0}
+    shown = await look(served(TEXTS), TAKEN, profile(24, formats=chat), qwen, seed=1, limit=3)
+    assert [sample["is_too_long"] for sample in shown] == [True] * 3
+
+
+def test_what_is_shown_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = [
+        {"text": "given\r\x1b[31m", "supervised": False, "control": False},
+        {"text": "learned\x07\n", "supervised": True, "control": False},
+    ]
+    told = {"format": "plain", "tokens": 9, "repo": "a", "path": "b\x1b]0;", "parts": parts}
+    report.samples([told])
+    shown = capsys.readouterr().out
+    assert "given␍␛[31m«learned␇\n»" in shown
+    assert set(filter(str.isprintable, shown)) | {"\n"} == set(shown)
 
 
 async def test_fewer_samples_than_asked_for(qwen: Any) -> None:
