@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from tokenizers import Tokenizer
 
 from codelupe_daemon.errors import Fatal
 from trainer.samples.packing import gather
+from trainer.samples.quick import quick
 from trainer.types import Segment
 
 _AT_ONCE = 32
@@ -47,7 +47,10 @@ class Encoder:
         """Control tokens by name."""
         self.begin = next((name for name in backend.encode("a").tokens[:1] if name in added), None)
         """The one that the tokenizer puts before every text."""
-        self._text = _of_text_only(backend, added)
+        described = _of_text_only(backend, added)
+        self._text = Tokenizer.from_str(json.dumps(described))
+        self._text.encode_special_tokens = True
+        self._quick = quick(described)
         ids = backend.get_vocab(with_added_tokens=True).values()  # may have gaps
         self._is_control = np.zeros(max(ids) + 1, np.bool_)
         self._is_control[list(added.values())] = True
@@ -92,19 +95,31 @@ class Encoder:
 
     def _tokens(self, texts: list[str]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
         """Of all texts, and how many each has."""
-        flat, counts = array("I"), []
-        for start in range(0, len(texts), _AT_ONCE):
-            part = texts[start : start + _AT_ONCE]
-            for encoding in self._text.encode_batch_fast(part, add_special_tokens=False):
-                flat.fromlist(encoding.ids)
-                counts.append(len(encoding))
-        tokens, sizes = np.array(flat, np.uint32), np.array(counts, np.int64)
+        found = dict(self._found(texts))
+        parts = [found[number] for number in range(len(texts))]
+        tokens = np.concatenate([np.zeros(0, np.uint32), *parts])
+        sizes = np.array(list(map(len, parts)), np.int64)
         is_control = self._is_control[tokens]
         if is_control.any():
             # This model has control tokens among its ordinary pieces: a text loses them.
             owners = np.repeat(np.arange(len(sizes)), sizes)[is_control]
             return tokens[~is_control], sizes - np.bincount(owners, minlength=len(sizes))
         return tokens, sizes
+
+    def _found(self, texts: list[str]) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
+        """The tokens of each text, in any order."""
+        others: list[int] = []
+        for number, text in enumerate(texts):
+            if self._quick and text.isascii():
+                yield number, self._quick.encode_to_numpy(text, disallowed_special=())
+            else:
+                others.append(number)
+        for start in range(0, len(others), _AT_ONCE):
+            part = others[start : start + _AT_ONCE]
+            batch = [texts[number] for number in part]
+            encoded = self._text.encode_batch_fast(batch, add_special_tokens=False)
+            for number, encoding in zip(part, encoded, strict=True):
+                yield number, np.array(encoding.ids, np.uint32)
 
 
 def _as_prompted(sample: Sequence[Segment]) -> Iterator[Segment]:
@@ -120,21 +135,17 @@ def _as_prompted(sample: Sequence[Segment]) -> Iterator[Segment]:
             yield from group
 
 
-def _of_text_only(backend: Tokenizer, controls: Iterable[str]) -> Tokenizer:
-    """A copy in which control tokens are not looked for, that neither cuts nor pads, and that puts
-    no space before a text, since a segment may begin in the middle of a word.
+def _of_text_only(backend: Tokenizer, controls: Iterable[str]) -> dict[str, Any]:
+    """The JSON of one that does not look for control tokens, neither cuts nor pads, and puts no
+    space before a text, since a segment may begin in the middle of a word.
     """
-    described = json.loads(backend.to_str())
+    described: dict[str, Any] = json.loads(backend.to_str())
     for name in ("normalizer", "pre_tokenizer"):
         described[name] = _spaceless(described[name])
     names = set(controls)
     for token in described["added_tokens"]:
         token["special"] = token["content"] in names
-    copy: Tokenizer = Tokenizer.from_str(json.dumps(described))
-    copy.encode_special_tokens = True
-    copy.no_truncation()
-    copy.no_padding()
-    return copy
+    return described | {"truncation": None, "padding": None}
 
 
 def _spaceless(step: dict[str, Any] | None) -> dict[str, Any] | None:
