@@ -66,6 +66,12 @@ class Source(ABC):
         """Every row of (after_id, to_id] once, by id, a page at a time, with what is true of it
         now."""
 
+    async def told(self, row_id: int) -> bytes | None:
+        """The content that this row has always told of; None where that is not known any more."""
+        async for page in self.rows(row_id - 1, row_id):
+            return page[0].content_hash
+        return None
+
     @abstractmethod
     async def texts(self, hashes: Sequence[bytes]) -> dict[bytes, str]:
         """The texts of those of these contents that are live; the others are left out."""

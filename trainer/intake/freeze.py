@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
+from codelupe_daemon.errors import Fatal
 from trainer.intake.base import Pending, Source
 from trainer.intake.choose import CHARS_PER_TOKEN, MEASURED_MAX, Budget, Filters, Positions, Window
 from trainer.intake.sides import Judged, cluster_key, judge, of_repositories, repo_key
@@ -130,8 +131,18 @@ class _Read(NamedTuple):
 
 
 async def _bounds(source: Source, registry: Registry, profile: Profile) -> tuple[int, int]:
-    """Watermark and head. Below the watermark a head (clusters are made anew) has nothing."""
+    """Watermark and head. Below the watermark a head (clusters are made anew) has nothing.
+
+    Raises `Fatal` where the rows below the watermark are not those that were considered.
+    """
     from_id = await registry.watermark(profile.name, source.name)
+    row_id, content_hash = await registry.last_taken(profile.name, source.name) or (0, None)
+    if content_hash is not None and await source.told(row_id) not in {None, content_hash}:
+        raise Fatal(
+            f"row {row_id} of {source.name} is not the one that {profile.name} was trained on: rows"
+            " are counted on from there, so bring the old ones back, or begin anew under another"
+            " name, of the file or of the profile"
+        )
     return from_id, max(from_id, await source.head())
 
 

@@ -168,6 +168,9 @@ class TableSource(TextSource):
     async def head(self) -> int:
         return await patiently(self._database.settled)
 
+    async def told(self, row_id: int) -> bytes | None:  # noqa: ARG002 - rows may be changed
+        return None
+
     async def _page(self, after_id: int, to_id: int) -> list[TextRow]:
         bound = (after_id, to_id, PAGE_ROWS, PAGE_BYTES)
         return [_row(*row) for row in await self._database.rows(self._database.page, *bound)]

@@ -102,6 +102,10 @@ class Registry(ABC):
         """Up to which row of this source every one was considered; 0 for a new profile."""
 
     @abstractmethod
+    async def last_taken(self, profile: str, source: str) -> tuple[int, bytes] | None:
+        """Id and content of the last new row of this source that a round trained on."""
+
+    @abstractmethod
     async def begin(self, holder: Holder, manifest: Manifest, sides: Mapping[str, Side]) -> Session:
         """Freeze the manifest, FROZEN, with the sides that were decided for it, all or nothing.
 

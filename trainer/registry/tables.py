@@ -48,6 +48,10 @@ class TableRegistry(Registry):
     async def watermark(self, profile: str, source: str) -> int:
         return await self._read(steps.watermark(profile, source))
 
+    async def last_taken(self, profile: str, source: str) -> tuple[int, bytes] | None:
+        found = await self._read(ask("last_taken", profile, source))
+        return (found[0][0], bytes.fromhex(found[0][1])) if found else None
+
     async def begin(self, holder: Holder, manifest: Manifest, sides: Mapping[str, Side]) -> Session:
         digest = await asyncio.to_thread(manifests.digest, manifest)
         return await self._write(steps.begin(holder, manifest, digest, sides))

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import codecs
 import os
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from codelupe_daemon.consume.export import Choice, Format, Options, export
 from codelupe_daemon.errors import Fatal
 from tests.contract.build import hash_of, text
-from tests.trainer.intake.build import InJournal, all_rows, write
+from tests.trainer.intake.build import InJournal, all_rows, profile, write
+from tests.trainer.intake.test_freeze import trained
 from trainer.intake.files import FileSource
+from trainer.intake.freeze import pending
+from trainer.registry.base import Registry
 from trainer.types import Candidate
 
 ANT = text("ant")
+T = TypeVar("T")
 
 
 async def read(path: Path) -> list[Candidate]:
@@ -82,7 +88,7 @@ async def test_what_export_writes(tmp_path: Path, format_: Format) -> None:
 async def test_odd_texts_end_as_facts(tmp_path: Path, name: str) -> None:
     lines = [
         b'{"content": ""}', b'{"content": "a\\u0000b"}', b'{"content": "\\ud800 = 1"}',
-        b'{"content": "caf\xe9"}', b'{"content": "' + b"x" * 10_000_000 + b'"}',
+        b'{"content": "caf\xe9"}', b" ", b'{"content": "' + b"x" * 10_000_000 + b'"}',
     ]  # fmt: skip
     path = write(tmp_path / name, [])
     whole = b"\n".join(lines)  # without a line end at the end
@@ -92,7 +98,7 @@ async def test_odd_texts_end_as_facts(tmp_path: Path, name: str) -> None:
         _pack(path, whole)
     rows = await read(path)
     facts = [(row.chars, row.is_live) for row in rows]
-    assert facts == [(0, True), (0, False), (5, True), (4, True), (10_000_000, True)]
+    assert facts == [(0, True), (0, False), (5, True), (4, True), (0, True), (10_000_000, True)]
 
 
 def _pack(path: Path, whole: bytes) -> None:
@@ -109,14 +115,13 @@ def _pack(path: Path, whole: bytes) -> None:
     [
         (b"{", "no JSON object"),
         (b'["a"]', "no JSON object"),
-        (b"", "no JSON object"),
         (b"[" * 100_000, "no JSON object"),
         (b'{"path": "a.py"}', "no text: it needs content or text"),
         (b'{"content": 5}', "content is no text"),
         (b'{"content": "a", "repo": ["b"]}', "repo is no text"),
         (b'{"content": "a", "quality_score": "good"}', "quality_score is no number"),
     ],
-    ids=["broken", "list", "blank", "deep", "no text", "number", "odd repo", "odd quality"],
+    ids=["broken", "list", "deep", "no text", "number", "odd repo", "odd quality"],
 )
 async def test_a_bad_line_is_named(tmp_path: Path, line: bytes, why: str) -> None:
     path = tmp_path / "bad.jsonl"
@@ -131,6 +136,29 @@ async def test_a_broken_file(tmp_path: Path, name: str) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(Fatal, match=f"{name}(, row .* no JSON| cannot be read| is no sound)"):
         await read(path)
+
+
+async def test_a_file_may_grow_and_not_be_written_anew(tmp_path: Path, registry: Registry) -> None:
+    ant, bee, cat = ({"content": text(word)} for word in ("ant", "bee", "cat"))
+    path, plan = tmp_path / "a.jsonl", profile(replay_share=0.0)
+
+    async def with_rows(work: Callable[[FileSource], Awaitable[T]], *rows: dict[str, str]) -> T:
+        source = FileSource(write(path, rows))
+        await source.open()
+        try:
+            return await work(source)
+        finally:
+            await source.close()
+
+    for number, rows in enumerate(([ant, bee], [ant, bee, cat])):
+        manifest = await with_rows(
+            partial(trained, registry=registry, plan=plan, number=number), *rows
+        )
+        assert manifest.to_id == len(rows)
+    assert [row.id for row in manifest.taken] == [3]
+    for rows in ([bee, cat, ant], [ant, bee]):
+        with pytest.raises(Fatal, match=r"row 3 of file:.*a\.jsonl is not the one.*another name"):
+            await with_rows(lambda of: pending(of, registry, plan), *rows)
 
 
 async def test_parquet_with_texts_as_bytes(tmp_path: Path) -> None:

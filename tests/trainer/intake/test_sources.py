@@ -6,10 +6,15 @@ import asyncio
 
 import pytest
 
+from codelupe_daemon.errors import Fatal
 from tests.contract.build import hash_of, text
-from tests.trainer.intake.build import SCORE, Corpus, InFile, all_rows
+from tests.trainer.intake.build import SCORE, Corpus, InFile, all_rows, profile
 from tests.trainer.intake.conftest import GROWING
+from tests.trainer.intake.test_freeze import trained
 from trainer.intake import elasticsearch, journal, texts
+from trainer.intake.freeze import pending
+from trainer.intake.table import TableSource
+from trainer.registry.base import Registry
 
 FILES = {
     "ada/one": {f"src/{n}.py": text(f"ada{n}") for n in range(7)},
@@ -94,6 +99,27 @@ async def test_nothing_at_all(corpus: Corpus) -> None:
     await corpus.source.open()
     assert await corpus.source.head() == 0
     assert await all_rows(corpus.source) == []
+
+
+async def test_rows_that_are_not_those_that_were_considered(
+    corpus: Corpus, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a file that was written anew, or a store. A table's rows may change."""
+    await corpus.add(FILES)
+    await corpus.source.open()
+    plan = profile(max_window_rows=3)
+    await trained(corpus.source, registry, plan)
+    assert (await pending(corpus.source, registry, plan)).rows == 3
+    monkeypatch.setattr(registry, "last_taken", renumbered)
+    if isinstance(corpus.source, TableSource):
+        assert (await pending(corpus.source, registry, plan)).rows == 3
+    else:
+        with pytest.raises(Fatal, match=f"row 3 of {corpus.source.name} is not the one"):
+            await pending(corpus.source, registry, plan)
+
+
+async def renumbered(*_: str) -> tuple[int, bytes]:
+    return 3, hash_of("another text")
 
 
 @pytest.mark.parametrize("kind", GROWING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.trainer.registry.build import PROFILE, hash_of, manifest, rounds, row
+from tests.trainer.registry.build import PROFILE, SOURCE, hash_of, manifest, rounds, row
 from trainer.registry.base import Registry
 from trainer.types import ENDED, Origin, SessionStatus, Side
 
@@ -44,6 +44,24 @@ async def test_replay_is_of_new_rows_newest_first_each_once(registry: Registry) 
     assert [one.id for one in await registry.replay(PROFILE, 3)] == [8, 6, 5]
     assert await registry.replay(PROFILE, 0) == []
     assert await registry.replay("other", 9) == []
+
+
+async def test_the_last_row_that_was_taken_of_a_source(registry: Registry) -> None:
+    done = await rounds(registry)
+    assert await registry.last_taken(PROFILE, SOURCE) is None
+    taken = (
+        row(5, "e"),
+        row(9, "v", Side.VALIDATION),
+        row(7, "b"),
+        row(2, "a", origin=Origin.REPLAY),
+    )
+    await done.end(*taken, status=SessionStatus.NOT_PROMOTED)
+    await done.end(row(120, "w"), status=SessionStatus.WITHDRAWN)
+    await done.end(row(130, "v", Side.VALIDATION), status=SessionStatus.EMPTY)
+    await done.begin(row(210, "open"))
+    assert await registry.last_taken(PROFILE, SOURCE) == (7, hash_of("b"))
+    assert await registry.last_taken(PROFILE, "elasticsearch") is None
+    assert await registry.last_taken("other", SOURCE) is None
 
 
 @pytest.mark.parametrize("side", [Side.VALIDATION, Side.HOLDOUT])

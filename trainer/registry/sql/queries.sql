@@ -12,6 +12,15 @@ update training_leases set owner = null, until = null where profile = $1;
 -- name: watermark
 select id from training_watermarks where profile = $1 and source = $2;
 
+-- name: last_taken
+select journal_id, content_hash from training_examples
+where training_session_id = (
+    select id from training_sessions
+    where profile = $1 and source = $2 and samples > 0
+      and ended_at is not null and status <> 'withdrawn'
+    order by to_id desc limit 1
+) and side = 'train' and origin = 'new' order by journal_id desc limit 1;
+
 -- name: make_watermark
 insert into training_watermarks (profile, source, id) values ($1, $2, 0)
 on conflict (profile, source) do nothing;
