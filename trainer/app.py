@@ -17,7 +17,7 @@ from codelupe_daemon.observe.events import Events
 from trainer import distributed, loop
 from trainer.intake.freeze import freeze, pending
 from trainer.intake.opening import source
-from trainer.observe import display, hardware, trackers
+from trainer.observe import display, hardware, report, trackers
 from trainer.observe.http import serving
 from trainer.observe.notify import Notifier
 from trainer.observe.state import Doing, State, Stop
@@ -30,8 +30,6 @@ from trainer.types import ENDED, Base, Progress, Side
 
 SEEN_MAX = 1000
 ROUNDS_MAX = 1_000_000
-COUNTED_TIMES = 10
-"""More waiting rows than so many rounds' worth are not counted."""
 
 
 # -- training -------------------------------------------------------------------------------------
@@ -141,11 +139,11 @@ async def status(settings: Settings) -> dict[str, Any]:
         session = await kept.open_session(profile.name)
         totals = await kept.totals(profile.name)
         versions = await kept.versions(profile.name)
-        enough = COUNTED_TIMES * profile.data.min_new_rows
+        enough = report.COUNTED_TIMES * profile.data.min_new_rows
         found = await pending(rows, kept, profile, enough=enough)
     return {
         "watermark": found.watermark,
-        "pending": found.passing,
+        "pending": min(found.passing, enough),
         "state": session.status if session else Doing.WAITING,
         "session": session.name if session else None,
         "runs": totals.runs,
@@ -163,13 +161,15 @@ async def versions(settings: Settings, activate: str | None) -> list[dict[str, A
     profile = load_profile(settings.profile, ())
     models_dir = _models_dir(settings)
     async with registry(settings) as kept:
+        found = await kept.versions(profile.name)
         if activate is not None:
-            for one in await kept.versions(profile.name):
+            for one in found:
                 if one.version == activate:
                     await asyncio.to_thread(active_adapter, models_dir, one)
             await kept.activate(profile.name, activate)
-            await asyncio.to_thread(point, models_dir, profile.name, activate)
-        return [asdict(one) for one in await kept.versions(profile.name)]
+            found = await kept.versions(profile.name)
+            await asyncio.to_thread(point, models_dir, profile.name, found)
+    return [asdict(one) for one in found]
 
 
 async def plan(settings: Settings, overrides: Sequence[str], *, measure: bool) -> dict[str, Any]:

@@ -279,17 +279,26 @@ def train(
     job = distributed.from_main(lambda: mine)
     if job is None:
         return None
-    loaded: Loaded = load(job.profile, device, adapter=job.adapter, scratch=job.scratch)
-    return finetune(
-        job.profile,
-        loaded,
-        BlockReader(job.folder / "rows"),
-        {name: BlockReader(job.folder / name) for name in job.sets},
-        job.folder,
-        plan=job.batches,
-        stop=stop,
-        told=told,
-    )
+    try:
+        loaded: Loaded = load(job.profile, device, adapter=job.adapter, scratch=job.scratch)
+        return finetune(
+            job.profile,
+            loaded,
+            BlockReader(job.folder / "rows"),
+            {name: BlockReader(job.folder / name) for name in job.sets},
+            job.folder,
+            plan=job.batches,
+            stop=stop,
+            told=told,
+        )
+    except RuntimeError as error:
+        said, _, _ = str(error).partition("\n")
+        if not said.startswith("CUDA error"):
+            raise
+        raise Fatal(
+            f"{device.name} failed ({said}): the next start, once it is back, goes on from the"
+            " newest checkpoint"
+        ) from error
 
 
 async def _check_base(it: Round) -> None:
@@ -420,11 +429,10 @@ async def tidy(parts: Parts) -> None:
     versions = await parts.registry.versions(name)
     rounds = await parts.registry.sessions(name, ROUNDS_MAX)
     ended = {one.id for one in rounds if one.ended_at is not None}
-    active = release.active_of(versions)
     with _in_models():
         for left in [path for path in parts.work.glob("*") if path.name in ended]:
             await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
-        await asyncio.to_thread(release.point, parts.models_dir, name, active)
+        await asyncio.to_thread(release.point, parts.models_dir, name, versions)
         await asyncio.to_thread(release.prune, parts.models_dir, name, versions, keep)
 
 

@@ -14,6 +14,8 @@ from codelupe_daemon.observe.report import PICTURES
 
 GIB = 1 << 30
 VERSION_COLUMNS = ("version", "active", "loss before", "loss", "samples", "published")
+COUNTED_TIMES = 10
+"""More waiting rows than so many rounds' worth are not counted."""
 LEARNED, CONTROL = "green", "magenta"
 LEARNED_PLAIN = "«{}»"
 """Where there are no colours."""
@@ -42,12 +44,13 @@ def once(told: Mapping[str, Any]) -> None:
 
 
 def status(told: Mapping[str, Any]) -> None:
+    more = " or more" if told["pending"] == COUNTED_TIMES * told["needed"] else ""
     _pairs({
         "profile": told["profile"],
         "state": told["state"],
         "round": told["session"],
         "watermark": f"{told['watermark']:,} of {told['head']:,}",
-        "new rows that pass": f"{told['pending']:,} (a round begins at {told['needed']:,})",
+        "new rows that pass": f"{told['pending']:,}{more} (a round begins at {told['needed']:,})",
         "rounds": told["runs"],
         "samples trained on": f"{told['samples_trained']:,}",
         "last round ended": _when(told["last_run"]),
@@ -67,9 +70,10 @@ def versions(told: Sequence[Mapping[str, Any]]) -> None:
     table = Table(*VERSION_COLUMNS, box=None)
     for one in told:
         results, metrics = one["evaluation_results"], one["performance_metrics"]
+        measured = "holdout loss" if "holdout loss" in results else "validation loss"
         table.add_row(
             one["version"], "yes" if one["is_active"] else "",
-            _loss(results.get("validation loss before")), _loss(results.get("validation loss")),
+            _loss(results.get(f"{measured} before")), _loss(results.get(measured)),
             f"{metrics.get('samples', 0):,}",
             _when(one["created_at"]),
         )  # fmt: skip
@@ -86,12 +90,11 @@ def plan(told: Mapping[str, Any]) -> None:
         **{f"not taken: {reason}": f"{count:,}" for reason, count in told["not_taken"].items()},
         "micro-batch": f"{memory['micro_batch']} x {memory['accumulation']} accumulated",
     })  # fmt: skip
-    table = Table("memory", "GiB", box=None)
-    for name, size_bytes in memory["items"].items():
-        table.add_row(name, f"{size_bytes / GIB:.2f}")
-    table.add_row("total", f"{memory['total_bytes'] / GIB:.2f}")
-    table.add_row("there is", f"{memory['card_bytes'] / GIB:.2f}")
-    out.print(table)
+    sizes = {
+        **memory["items"], "all of it": memory["total_bytes"], "there is": memory["card_bytes"],
+    }  # fmt: skip
+    unit, unit_bytes = ("GiB", 1 << 30) if memory["total_bytes"] > GIB else ("MiB", 1 << 20)
+    _pairs({name: f"{amount / unit_bytes:9,.2f} {unit}" for name, amount in sizes.items()})
     if not memory["fits"]:
         out.print("it does not fit: lower model.max_length or lora.rank, or set model.use_4bit")
     for name, sizes in told.get("measured", {}).items():
@@ -106,7 +109,7 @@ def samples(told: Sequence[Mapping[str, Any]]) -> None:
         out.print("nothing to see: no new rows pass; `codelupe-trainer plan` says why")
     for one in told:
         where = f"{one['repo']}/{one['path']}".translate(PICTURES)
-        out.rule(Text(f"{one['format']}, {one['tokens']} tokens, {where}"))
+        out.print(Text(f"── {one['format']}, {one['tokens']} tokens, {where}", "bold"))
         for part in one["parts"]:
             style = LEARNED if part["supervised"] else CONTROL if part["control"] else ""
             text = part["text"].translate(PICTURES)
@@ -122,9 +125,10 @@ def _losses(results: Mapping[str, float]) -> None:
 
 
 def _pairs(values: Mapping[str, Any]) -> None:
+    width = max(20, *map(len, values)) + 2
     for name, value in values.items():
         if value is not None:
-            print(f"{name:22}{value}")
+            print(f"{name:{width}}{value}")
 
 
 def _console() -> Console:

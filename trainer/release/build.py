@@ -67,7 +67,7 @@ def publish(
             base = _base_of(profile, manifest.base, place.parent)
             _copy_weights(result, part, base)
             loaded_tokenizer.save_pretrained(part)
-            _tell(part, version, manifest, trained, parent)
+            _tell(part, version, manifest, trained, parent, base)
             if profile.model_saving.merged and (part / ADAPTER).exists():
                 _merge(part, profile, base, loaded_tokenizer)
             seal(part)
@@ -155,13 +155,18 @@ def _merge(part: Path, profile: Profile, base: Base, tokenizer: Any) -> None:
 
 
 def _tell(
-    part: Path, version: str, manifest: Manifest, trained: Trained, parent: Version | None
+    part: Path,
+    version: str,
+    manifest: Manifest,
+    trained: Trained,
+    parent: Version | None,
+    base: Base,
 ) -> None:
     """Everything about the version that is not weights; each file follows from the round alone."""
     write_json(part / INFO, _info(version, manifest, parent))
     write_json(part / "training_report.json", _report(manifest, trained))
     (part / "manifest.json").write_text(_rows(manifest), "utf-8")
-    text = card.card(version, manifest, trained, is_adapter=(part / ADAPTER).exists())
+    text = card.card(version, manifest, trained, base, is_adapter=(part / ADAPTER).exists())
     (part / "README.md").write_text(text, "utf-8", errors="backslashreplace")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codelupe_daemon.observe.report import PICTURES
-from trainer.types import Manifest, Origin, Side, Taken, Trained
+from trainer.types import Base, Manifest, Origin, Side, Taken, Trained
 
 LARGEST = 20
 """So many repositories are named."""
@@ -30,8 +30,11 @@ _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#])")
 
 
-def card(version: str, manifest: Manifest, trained: Trained, *, is_adapter: bool) -> str:
-    """Markdown under the YAML that the Hugging Face Hub reads."""
+def card(
+    version: str, manifest: Manifest, trained: Trained, loaded: Base, *, is_adapter: bool
+) -> str:
+    """Markdown under the YAML that the Hugging Face Hub reads. `loaded`: what loaders of an adapter
+    are told, which may be a version of ours."""
     import yaml
 
     rows = [row for row in manifest.taken if row.side is Side.TRAIN]
@@ -41,7 +44,7 @@ def card(version: str, manifest: Manifest, trained: Trained, *, is_adapter: bool
     return "\n\n".join([
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
         f"# {_cell(manifest.profile)} {version}",
-        _about(manifest, is_adapter=is_adapter),
+        _about(manifest, loaded, is_adapter=is_adapter),
         "## Losses\n\nMeans over supervised tokens, of repositories that it was not trained on.",
         _table(("set", "before", "after"), losses),
         f"## Data\n\n{_data(manifest, rows)}",
@@ -69,10 +72,11 @@ def _header(manifest: Manifest, rows: Sequence[Taken], *, is_adapter: bool) -> d
     }
 
 
-def _about(manifest: Manifest, *, is_adapter: bool) -> str:
-    base = manifest.base
-    drawn = "random weights of " if manifest.settings["model"]["from_scratch"] else ""
-    kind = "A LoRA adapter for" if is_adapter else f"A whole model, trained from {drawn}".rstrip()
+def _about(manifest: Manifest, loaded: Base, *, is_adapter: bool) -> str:
+    base, is_ours = manifest.base, manifest.settings["model"]["from_scratch"]
+    kind = "A LoRA adapter for" if is_adapter else "A whole model, trained from"
+    if is_ours:
+        kind += f" {Path(loaded.model).name} of" if is_adapter else " random weights of"
     revision = f" at revision {_cell(base.revision)}" if base.revision else ""
     began = f", going on from version {_cell(base.version)}" if base.version else ""
     return (

@@ -33,22 +33,20 @@ def next_version(models_dir: Path, profile: str, known: Iterable[str]) -> str:
     return f"v{max(map(_number, taken), default=0) + 1:04}"
 
 
-def point(models_dir: Path, profile: str, version: str | None) -> None:
-    """Renew the link `active`; it always leads to a whole version. None: there is none.
-
-    Raises `Fatal` where the version's folder is missing.
-    """
+def point(models_dir: Path, profile: str, versions: Iterable[Version]) -> None:
+    """Renew the link `active`, which always leads to a whole version: to the one that is active, or
+    remove it where none is. Raises `Fatal` where the version's folder is missing."""
     folder = models_dir / profile
     link, aside = folder / ACTIVE, folder / f".{ACTIVE}.part"
-    if version is None:
+    active = next((it for it in versions if it.is_active), None)
+    if active is None:
         link.unlink(missing_ok=True)
         return
-    if not folder_of(models_dir, profile, version).is_dir():
-        raise Fatal(_missing(folder / version))
-    if link.is_symlink() and link.readlink() == Path(version):
+    _there(models_dir, active)
+    if link.is_symlink() and link.readlink() == Path(active.version):
         return
     aside.unlink(missing_ok=True)
-    aside.symlink_to(version)
+    aside.symlink_to(active.version)
     aside.replace(link)
     flush_folder(folder)
 
@@ -56,9 +54,7 @@ def point(models_dir: Path, profile: str, version: str | None) -> None:
 def active_adapter(models_dir: Path, version: Version) -> Path:
     """The folder of a version, every byte of it as it was published; else `Fatal` says which file
     is not, and to which version a person can go back."""
-    folder = folder_of(models_dir, version.profile, version.version)
-    if not folder.is_dir():
-        raise Fatal(_missing(folder))
+    folder = _there(models_dir, version)
     found = flaw(folder, version.digest)
     if found is None:
         return folder
@@ -134,11 +130,15 @@ def _number(version: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _missing(folder: Path) -> str:
-    return (
-        f"{folder} is missing: name the folder of all profiles with --models-dir, restore it from a"
-        " copy, or make another active with `codelupe-trainer versions --activate VERSION`"
-    )
+def _there(models_dir: Path, version: Version) -> Path:
+    folder = folder_of(models_dir, version.profile, version.version)
+    if not folder.is_dir():
+        raise Fatal(
+            f"{folder} is missing, it was published as {version.path}: name the folder of models"
+            " with --models-dir, restore it from a copy, or make another version active with"
+            " `codelupe-trainer versions --activate VERSION`"
+        )
+    return folder
 
 
 def _told(base: dict[str, str | None]) -> str:

@@ -27,6 +27,10 @@ def line(models_dir: Path, left: Path, *parents: int) -> list[Version]:
     return made[::-1]
 
 
+def chosen(versions: list[Version], active: str) -> list[Version]:
+    return [replace(it, is_active=it.version == active) for it in versions]
+
+
 def folders(models_dir: Path) -> list[str]:
     return sorted(path.name for path in (models_dir / "tiny").iterdir())
 
@@ -56,14 +60,14 @@ def test_what_is_no_version_names_no_folder(models_dir: Path, left: Path, name: 
 
 
 def test_the_link_moves(models_dir: Path, left: Path) -> None:
-    line(models_dir, left, 0, 1)
+    versions = line(models_dir, left, 0, 1)
     link = models_dir / "tiny/active"
     for version in ("v0001", "v0002", "v0002", "v0001"):
-        point(models_dir, "tiny", version)
+        point(models_dir, "tiny", chosen(versions, version))
         assert link.readlink() == Path(version)
         assert (link / "adapter_config.json").is_file()
-    point(models_dir, "tiny", None)
-    point(models_dir, "tiny", None)
+    for none in (versions, []):
+        point(models_dir, "tiny", none)
     assert folders(models_dir) == ["v0001", "v0002"]
 
 
@@ -71,22 +75,23 @@ def test_the_link_is_never_missing(
     models_dir: Path, left: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash before the last step leaves the old link, and its remains hinder nobody."""
-    line(models_dir, left, 0, 1)
-    point(models_dir, "tiny", "v0001")
+    first, second = (chosen(line(models_dir, left, 0, 1), it) for it in ("v0001", "v0002"))
+    point(models_dir, "tiny", first)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", lambda *_: os.abort)
-        point(models_dir, "tiny", "v0002")
+        point(models_dir, "tiny", second)
     assert (models_dir / "tiny/active").readlink() == Path("v0001")
-    point(models_dir, "tiny", "v0002")
+    point(models_dir, "tiny", second)
     assert (models_dir / "tiny/active").readlink() == Path("v0002")
     assert folders(models_dir) == ["active", "v0001", "v0002"]
 
 
 def test_the_link_leads_to_what_is_there(models_dir: Path, left: Path) -> None:
-    line(models_dir, left, 0)
-    point(models_dir, "tiny", "v0001")
-    with pytest.raises(Fatal, match=r"v0002 is missing: .* restore it"):
-        point(models_dir, "tiny", "v0002")
+    (version,) = line(models_dir, left, 0)
+    point(models_dir, "tiny", chosen([version], "v0001"))
+    gone = replace(version, version="v0002", path="/then/tiny/v0002", is_active=True)
+    with pytest.raises(Fatal, match=r"v0002 is missing, .* as /then/tiny/v0002: .*--models-dir"):
+        point(models_dir, "tiny", [gone, version])
     assert (models_dir / "tiny/active").readlink() == Path("v0001")
 
 
@@ -123,7 +128,7 @@ def test_a_version_with_a_file_gone(models_dir: Path, left: Path) -> None:
 
 def test_a_version_that_is_gone(models_dir: Path, left: Path) -> None:
     (version,) = line(models_dir, left, 0)
-    with pytest.raises(Fatal, match=r"v0009 is missing: .*restore it from a copy"):
+    with pytest.raises(Fatal, match=r"v0009 is missing, .*restore it from a copy"):
         active_adapter(models_dir, replace(version, version="v0009"))
 
 
@@ -150,10 +155,7 @@ def test_which_versions_go(
     keep: int,
     gone: list[str],
 ) -> None:
-    versions = [
-        replace(it, is_active=it.version == f"v{active or 0:04}")
-        for it in line(models_dir, left, *parents)
-    ]
+    versions = chosen(line(models_dir, left, *parents), f"v{active or 0:04}")
     before = folders(models_dir)
     assert sorted(prune(models_dir, "tiny", versions, keep)) == gone
     assert folders(models_dir) == [name for name in before if name not in gone]

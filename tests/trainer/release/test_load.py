@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -179,13 +180,16 @@ def test_an_adapter_for_a_version_of_ours(models_dir: Path, tmp_path: Path) -> N
     unborn = manifest("s1", Base("ours", None, "drawn"))
     first = published(models_dir, made.base, of=unborn, profile=scratch)
     weights = digest_of(Path(first.path))
+    settings = scratch.model_dump(mode="json")
+    of = replace(manifest("s2", Base("ours", None, weights, "v0001")), settings=settings)
     second = published(
-        models_dir, made.left, "v0002", parent=first, tokenizer=tiny.tokenizer(),
-        of=manifest("s2", Base("ours", None, weights, "v0001")), profile=scratch,
+        models_dir, made.left, "v0002", parent=first, tokenizer=tiny.tokenizer(), of=of,
+        profile=scratch,
     )  # fmt: skip
     folder = active_adapter(models_dir, second)
     for place in (folder, folder / "merged"):
         loaded = AutoModelForCausalLM.from_pretrained(place)
         torch.testing.assert_close(logits(loaded), made.logits, atol=1e-5, rtol=0)
     assert second.base_model == "ours"
+    assert "A LoRA adapter for v0001 of ours (weights" in (folder / "README.md").read_text()
     assert not (models_dir / "tiny/v0001/merged").exists()

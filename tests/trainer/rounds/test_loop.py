@@ -205,6 +205,24 @@ async def test_a_stop_before_the_first_step_loads_no_model(
         assert (await one(parts)).status is SessionStatus.FROZEN
 
 
+async def test_a_card_that_fails_ends_the_process_and_not_the_round(
+    place: Place, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test can break a real one."""
+
+    def finetune(*_: Any, **__: Any) -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCompile with ...")
+
+    await written(place)
+    async with place.trainer(profile(model)) as parts:
+        monkeypatch.setattr("trainer.finetune.finetune", finetune)
+        with pytest.raises(Fatal, match=r"CPU failed \(CUDA error: unspecified launch failure\)"):
+            await one(parts)
+        opened = await parts.registry.open_session("tiny")
+        assert opened is not None
+        assert opened.status is SessionStatus.TRAINING
+
+
 async def test_a_stopped_round_is_gone_on_with(place: Place, model: Path) -> None:
     await written(place)
     async with place.trainer(profile(model)) as parts:
@@ -293,7 +311,7 @@ async def test_the_folder_of_models_may_be_moved(place: Place, model: Path, tmp_
         await one(parts)
         parts.models_dir.rename(moved)
         await written(place, 100)
-        with pytest.raises(Fatal, match=r"models/tiny/v0001 is missing: .*--models-dir"):
+        with pytest.raises(Fatal, match=r"models/tiny/v0001 is missing, .*--models-dir"):
             await one(parts)
         parts.models_dir = moved
         await one(parts)
