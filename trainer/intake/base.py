@@ -67,10 +67,11 @@ class Source(ABC):
         now."""
 
     async def told(self, row_id: int) -> bytes | None:
-        """The content that this row has always told of; None where that is not known any more."""
+        """The content that this row has always told of, empty where there is no such row; None
+        where rows change and go."""
         async for page in self.rows(row_id - 1, row_id):
             return page[0].content_hash
-        return None
+        return b""
 
     @abstractmethod
     async def texts(self, hashes: Sequence[bytes]) -> dict[bytes, str]:

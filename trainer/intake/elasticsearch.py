@@ -86,6 +86,10 @@ class ElasticsearchSource(Source):
                     raise
                 await patiently(elastic.check, self._es)
 
+    async def told(self, row_id: int) -> bytes | None:
+        """A document that was written anew since has another number."""
+        return await super().told(row_id) or None
+
     async def _pages(
         self, fields: Sequence[str], order: str, query: Mapping[str, Any]
     ) -> AsyncGenerator[list[dict[str, Any]], None]:

@@ -81,10 +81,6 @@ class FileSource(TextSource):
     async def head(self) -> int:
         return len(self._starts) - 1
 
-    async def told(self, row_id: int) -> bytes | None:
-        """What is not there any more is told of as well: a file loses no rows."""
-        return await super().told(row_id) or b""
-
     async def _page(self, after_id: int, to_id: int) -> list[TextRow]:
         last = min(to_id, len(self._starts) - 1, after_id + PAGE_ROWS)
         while last > after_id + 1 and self._starts[last] - self._starts[after_id] > PAGE_BYTES:

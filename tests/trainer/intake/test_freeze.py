@@ -156,10 +156,16 @@ async def test_a_poll_reads_what_came_since_the_last_one(registry: Registry) -> 
     assert (await pending(source, registry, profile(min_quality=5.0), enough=10)).passing == 9
 
 
-async def test_a_head_that_fell_back_is_an_empty_window(registry: Registry) -> None:
-    source = Listed([candidate(5)])
+async def test_a_head_that_fell_back_is_an_empty_window(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Listed([candidate(3), candidate(5)])
     await trained(source, registry, profile())
-    source.listed = [candidate(3)]
+
+    async def behind() -> int:
+        return 3
+
+    monkeypatch.setattr(source, "head", behind)
     manifest, _ = await frozen(source, registry, profile(), 2)
     assert (manifest.from_id, manifest.to_id, manifest.taken) == (5, 5, [])
     assert (await pending(source, registry, profile())).rows == 0

@@ -12,6 +12,7 @@ from tests.trainer.intake.build import SCORE, Corpus, InFile, all_rows, profile
 from tests.trainer.intake.conftest import GROWING
 from tests.trainer.intake.test_freeze import trained
 from trainer.intake import elasticsearch, journal, texts
+from trainer.intake.elasticsearch import ElasticsearchSource
 from trainer.intake.freeze import pending
 from trainer.intake.table import TableSource
 from trainer.registry.base import Registry
@@ -104,22 +105,24 @@ async def test_nothing_at_all(corpus: Corpus) -> None:
 async def test_rows_that_are_not_those_that_were_considered(
     corpus: Corpus, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As of a file that was written anew, or a store. A table's rows may change."""
+    """As of a file that was written anew, or a store. A table's rows may change, and a document's
+    number."""
     await corpus.add(FILES)
     await corpus.source.open()
     plan = profile(max_window_rows=3)
     await trained(corpus.source, registry, plan)
     assert (await pending(corpus.source, registry, plan)).rows == 3
-    monkeypatch.setattr(registry, "last_taken", renumbered)
-    if isinstance(corpus.source, TableSource):
-        assert (await pending(corpus.source, registry, plan)).rows == 3
-    else:
-        with pytest.raises(Fatal, match=f"row 3 of {corpus.source.name} is not the one"):
-            await pending(corpus.source, registry, plan)
+    for row_id, changes in ((3, TableSource), (99, TableSource | ElasticsearchSource)):
 
+        async def renumbered(*_: str, at: int = row_id) -> tuple[int, bytes]:
+            return at, hash_of("another text")
 
-async def renumbered(*_: str) -> tuple[int, bytes]:
-    return 3, hash_of("another text")
+        monkeypatch.setattr(registry, "last_taken", renumbered)
+        if isinstance(corpus.source, changes):
+            assert (await pending(corpus.source, registry, plan)).rows == 3
+        else:
+            with pytest.raises(Fatal, match=f"row {row_id} of {corpus.source.name} is not the one"):
+                await pending(corpus.source, registry, plan)
 
 
 @pytest.mark.parametrize("kind", GROWING)
