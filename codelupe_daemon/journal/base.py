@@ -186,7 +186,8 @@ class Journal(ABC):
     ) -> None:
         """End a visit that did not complete: nothing is removed, `attempts` is cleared.
 
-        Due again after `due_in_s`, at once in the state `due`, else when somebody asks.
+        Due again after `due_in_s`, at once in the state `due`, else when somebody asks. Raises
+        `StaleVisit`. To end an ended visit again changes nothing: its answer may have been lost.
         """
 
     @abstractmethod
@@ -261,7 +262,7 @@ class Journal(ABC):
         now on, places that changed are moved, contents that stand nowhere are removed.
 
         The next visit, due after `due_in_s` or when somebody asks, is told `commit` and version,
-        and may list only what changed since.
+        and may list only what changed since. An ended visit is as with `release`.
         """
 
     # -- readers ----------------------------------------------------------------------------

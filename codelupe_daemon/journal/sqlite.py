@@ -138,7 +138,8 @@ class SqliteJournal(Journal):
         self, visit: Visit, state: str, reason: str | None, *, due_in_s: float | None = None
     ) -> None:
         def work(cx: apsw.Connection) -> None:
-            writing.check_lease(cx, visit)
+            if writing.is_over(cx, visit):
+                return
             wait_s = 0 if state == "due" else due_in_s
             due_at = None if wait_s is None else time.time() + wait_s
             run(cx, "release_lease", (state, reason, due_at, visit.repo_id))

@@ -283,9 +283,19 @@ def append(cx: apsw.Connection, parts: Sequence[Part]) -> Recorded:
 
 
 def check_lease(cx: apsw.Connection, visit: Visit) -> None:
-    row = first(cx, "lease_of", (visit.repo_id,))
-    if row is None or row[3] != visit.epoch or row[2] is None:
+    if is_over(cx, visit):
         raise StaleVisit(visit.full_name)
+
+
+def is_over(cx: apsw.Connection, visit: Visit) -> bool:
+    """Whether the visit has ended: ended again, it changes nothing.
+
+    Only a claim raises the epoch; in a copy of the store a visit neither lasts nor has it ended.
+    """
+    row = first(cx, "visit_of", (visit.repo_id, visit.epoch))
+    if row is None:
+        raise StaleVisit(visit.full_name)
+    return bool(row[0])
 
 
 def load_takedowns(cx: apsw.Connection) -> Takedowns:
@@ -360,7 +370,8 @@ def restate_repository(
     cx: apsw.Connection, visit: Visit, standing: Standing, commit: bytes | None
 ) -> None:
     """The standing of the visit that ends now counts; contents shared with others are looked at."""
-    check_lease(cx, visit)
+    if is_over(cx, visit):
+        return
     run(cx, "update repositories set head = ? where id = ?", (commit, visit.repo_id))
     _, *before = first(cx, "standing_of", (visit.repo_id,))
     if Standing(*before) == standing:
@@ -375,7 +386,8 @@ def restate_repository(
 
 def settle_page(cx: apsw.Connection, visit: Visit) -> tuple[Recorded, bool]:
     """Decide on a page of displaced contents; whether any may be left."""
-    check_lease(cx, visit)
+    if is_over(cx, visit):
+        return Recorded(), False
     rows = list(query(cx, "displaced_of", (visit.repo_id, PAGE)))
     transaction = Transaction(cx)
     transaction.settle(row[0] for row in rows)
@@ -385,7 +397,8 @@ def settle_page(cx: apsw.Connection, visit: Visit) -> tuple[Recorded, bool]:
 
 def complete(cx: apsw.Connection, visit: Visit, version: str, due_in_s: float | None) -> None:
     """The visit is done and the repository free."""
-    check_lease(cx, visit)
+    if is_over(cx, visit):
+        return
     now = time.time()
     due_at = None if due_in_s is None else now + due_in_s
     bound = {"id": visit.repo_id, "now": int(now), "due_at": due_at, "version": version}

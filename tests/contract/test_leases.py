@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from codelupe_daemon.errors import StaleVisit
 from codelupe_daemon.journal.base import Journal, RepositoryRow
 from codelupe_daemon.journal.owner import this_process
-from codelupe_daemon.model import Op, Repo, Standing, Visit
+from codelupe_daemon.model import Op, Reason, Repo, Standing, Visit
 from tests.contract.build import (
     COMMIT,
     DEAD,
@@ -178,6 +180,68 @@ async def test_a_finished_visit_is_over(journal: Journal, ingest: Ingest) -> Non
     with pytest.raises(StaleVisit):
         await ingest.record(visit, {"x.py": A})
     assert await ingest.ops() == []
+
+
+Ending = Callable[[Journal, Visit], Awaitable[object]]
+
+
+async def finished(journal: Journal, visit: Visit) -> None:
+    ended = await journal.finish(visit, COMMIT, Standing("MIT", 9), EXAMINER, due_in_s=60.0)
+    assert ended.ops == {}
+
+
+async def released(journal: Journal, visit: Visit) -> None:
+    await journal.release(visit, "failed", "no such repository", due_in_s=60.0)
+
+
+async def released_as_due(journal: Journal, visit: Visit) -> None:
+    await journal.release(visit, "due", "away")
+
+
+async def doubted(ingest: Ingest) -> None:
+    """Asked for again, judged anew, partly taken down, and another repository was visited."""
+    await ingest.journal.register(repo("a/a"))
+    await ingest.journal.rejudge([], "examiner-2", lambda _: True)
+    await ingest.journal.mark_due("examiner-2")
+    await ingest.journal.forget_places("a/a", "*.c")
+    await ingest.complete("b/b", {"b.py": text("b")})
+
+
+@pytest.mark.parametrize(
+    ("ends", "again"),
+    [(finished, finished), (released, released), (finished, released_as_due)],
+    ids=["finished", "released", "given up after its end"],
+)
+async def test_a_visit_that_is_ended_again_stays_as_it_was(
+    journal: Journal, ingest: Ingest, ends: Ending, again: Ending
+) -> None:
+    """The first answer was lost, so whoever ended the visit tries once more."""
+    visit = await ingest.begin("a/a")
+    await ingest.record(visit, {"x.py": A, "big.py": Reason.TOO_LARGE})
+    await ends(journal, visit)
+    await doubted(ingest)
+    rows, ops = await journal.repositories(), await ingest.ops()
+    await again(journal, visit)
+    assert (await journal.repositories(), await ingest.ops()) == (rows, ops)
+    with pytest.raises(StaleVisit):
+        await journal.renew(visit, LEASE_S)
+
+
+@pytest.mark.parametrize("ends", [finished, released])
+@pytest.mark.parametrize("then", [None, finished], ids=["lasts", "ended"])
+async def test_an_ended_visit_that_another_followed_is_refused(
+    journal: Journal, ingest: Ingest, ends: Ending, then: Ending | None
+) -> None:
+    """Whether the other visit lasts or has ended, too."""
+    visit = await ingest.begin("a/a")
+    await ends(journal, visit)
+    following = await ingest.begin("a/a")
+    if then is not None:
+        await then(journal, following)
+    [before] = await journal.repositories()
+    with pytest.raises(StaleVisit):
+        await ends(journal, visit)
+    assert [before] == await journal.repositories()
 
 
 async def test_what_a_dead_process_visited_is_due(journal: Journal) -> None:

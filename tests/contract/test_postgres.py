@@ -10,16 +10,20 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
 from codelupe_daemon.errors import Fatal, Transient
+from codelupe_daemon.journal import postgres_server
 from codelupe_daemon.journal.postgres import PostgresJournal, regular_expression
-from codelupe_daemon.journal.postgres_server import without_password
+from codelupe_daemon.journal.postgres_server import Server, without_password
 from codelupe_daemon.journal.takedowns import place_matches
 from codelupe_daemon.model import Op, Reason
+from codelupe_daemon.retry import retried
 from tests.contract.build import Ingest, repo, text
 from tests.servers.fixtures import had
 from tests.servers.postgres import Postgres, binaries, database_of, named, query
@@ -323,4 +327,43 @@ async def test_an_answer_that_is_lost_is_asked_for_again(own_server: Postgres) -
         await ending
         assert proxy.halved == 1
         assert [row.state for row in await journal.repositories()] == ["done"]
+        await journal.close()
+
+
+@pytest.mark.parametrize("end", ["complete", "release"])
+async def test_an_end_whose_answer_does_not_come_is_tried_again(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """The visit ended, and the server cannot be asked about it for longer than its patience."""
+    commit = Server._commit
+    told = list[Transient | None]()
+
+    async def breaking(*call: Any) -> None:
+        if end not in call or proxy.halved:
+            await commit(*call)
+            return
+        proxy.half_answer()
+        await commit(*call)
+        proxy.refuse()
+
+    def heard(error: Transient | None) -> None:
+        told.append(error)
+        proxy.normal()
+
+    monkeypatch.setattr(Server, "_commit", breaking)
+    monkeypatch.setattr(postgres_server, "RESULT_PATIENCE_S", 0.0)
+    with Proxy(postgres_url) as proxy:
+        journal = PostgresJournal(proxy.url)
+        await journal.open(create=True)
+        visit = await Ingest(journal).begin("a/a")
+        if end == "complete":
+            finish = partial(journal.finish, visit, None, repo("a/a").standing, "v")
+            await retried(finish, 60.0, told=heard)
+        else:
+            release = partial(journal.release, visit, "failed", "no such repository")
+            await retried(release, 60.0, told=heard)
+        assert proxy.halved == 1
+        assert len(told) >= 2
+        state = "done" if end == "complete" else "failed"
+        assert [row.state for row in await journal.repositories()] == [state]
         await journal.close()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import zstandard
 
-from codelupe_daemon.errors import Fatal
+from codelupe_daemon.errors import Fatal, StaleVisit
 from codelupe_daemon.journal import transfer
 from codelupe_daemon.journal.base import ExportRow, Journal, Rejudged
 from codelupe_daemon.journal.clusters import Cluster, ClusterStore
@@ -277,6 +277,17 @@ async def test_life_goes_on_in_a_copy(pair: tuple[Spot, Spot]) -> None:
         assert found.occurrence.reason is Reason.TAKEN_DOWN
         await journal.forget_content(hash_of(text("new")))
         assert (await journal.verify())[1] == []
+
+
+async def test_a_visit_of_the_source_has_not_ended_in_a_copy(pair: tuple[Spot, Spot]) -> None:
+    source, target = pair
+    async with opened(source, create=True) as journal:
+        visit = await Ingest(journal, DEAD).begin("a/a")
+    await copy(source, target)
+    async with opened(target) as journal:
+        with pytest.raises(StaleVisit):
+            await journal.finish(visit, COMMIT, repo("a/a").standing, EXAMINER)
+        assert [row.state for row in await journal.repositories(due_only=True)] == ["visiting"]
 
 
 # -- the same rows, seen by nobody's code but SQLite's --------------------------------------------

@@ -37,6 +37,24 @@ begin
     end if;
 end $$;
 
+-- Whether a visit has ended: ended again, because the answer was lost, it changes nothing. Only a
+-- claim raises the epoch; in a copy of the store it neither lasts nor has it ended.
+create function codelupe_is_over(arguments jsonb) returns boolean language plpgsql as $$
+declare
+    ended boolean;
+begin
+    select lease_owner is null into ended from repositories
+    where id = (arguments #>> '{visits,0,repo_id}')::bigint
+        and lease_epoch = (arguments #>> '{visits,0,epoch}')::bigint
+        and (lease_owner is not null or state <> 'visiting')
+    for update;
+    if not found then
+        raise exception 'stale visit'
+        using errcode = 'CL001', detail = arguments #>> '{visits,0,full_name}';
+    end if;
+    return ended;
+end $$;
+
 -- Write what `decisions` says: rows of the journal in the order of the hashes, and `contents`.
 -- A decision without an op changes nothing: it only tells the language its content stands under.
 create function codelupe_write(now_s bigint) returns jsonb language plpgsql

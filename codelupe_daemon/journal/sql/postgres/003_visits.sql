@@ -78,7 +78,9 @@ end $$;
 create function codelupe_release(arguments jsonb, now_s bigint) returns jsonb
 language plpgsql as $$
 begin
-    perform codelupe_check_lease(arguments);
+    if codelupe_is_over(arguments) then
+        return '{}';
+    end if;
     update repositories set state = arguments ->> 'state', reason = arguments ->> 'reason',
         attempts = 0, lease_owner = null, lease_until = null,
         due_at = codelupe_now() + (arguments ->> 'due_in_s')::double precision
@@ -106,7 +108,9 @@ declare
     visited bigint := (arguments #>> '{visits,0,repo_id}')::bigint;
     new repositories := jsonb_populate_record(null::repositories, arguments -> 'standing');
 begin
-    perform codelupe_check_lease(arguments);
+    if codelupe_is_over(arguments) then
+        return '{}';
+    end if;
     update repositories set head = decode(arguments ->> 'commit', 'hex')
     where id = visited and head is distinct from decode(arguments ->> 'commit', 'hex');
     update repositories set license = new.license, license_rank = new.license_rank,
@@ -132,7 +136,9 @@ declare
     page bytea[];
     ops jsonb;
 begin
-    perform codelupe_check_lease(arguments);
+    if codelupe_is_over(arguments) then
+        return '{"ops": {}, "more": false}';
+    end if;
     page := array(
         select content_hash from displaced where repo_id = visited
         order by content_hash limit (arguments ->> 'page')::integer
@@ -151,7 +157,9 @@ language plpgsql as $$
 declare
     visited bigint := (arguments #>> '{visits,0,repo_id}')::bigint;
 begin
-    perform codelupe_check_lease(arguments);
+    if codelupe_is_over(arguments) then
+        return '{}';
+    end if;
     update repositories set state = 'done', reason = null, attempts = 0, lease_owner = null,
         lease_until = null, due_at = codelupe_now() + (arguments ->> 'due_in_s')::double precision,
         visited_at = now_s, examined_by = arguments ->> 'version',

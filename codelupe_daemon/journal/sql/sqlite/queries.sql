@@ -93,8 +93,9 @@ where id = :id and not exists (select 1 from occurrences where repo_id = :id);
 select full_name, attempts, lease_owner, lease_epoch, lease_until, head, examined_by, license
 from repositories where id = ?;
 
--- name: has_occurrences
-select exists (select 1 from occurrences where repo_id = ?);
+-- name: visit_of
+select lease_owner is null from repositories
+where id = ? and lease_epoch = ? and (lease_owner is not null or state <> 'visiting');
 
 -- name: take_lease
 update repositories set state = 'visiting', attempts = attempts + 1, lease_owner = ?,
