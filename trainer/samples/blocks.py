@@ -168,6 +168,6 @@ def write(path: Path, data: bytes) -> None:
         with suppress(OSError):
             aside.unlink()  # which leaves room to say what happened
         raise Fatal(
-            f"{path} cannot be written ({error.strerror}): make room or another `work_dir`, and "
-            f"start again; what was written is kept"
+            f"{path} cannot be written ({error.strerror}): make room, and start again; what was "
+            f"written is kept"
         ) from error

@@ -31,7 +31,7 @@ def frame_of(
 ) -> Frame:
     """The frame with the system prompt in it. The template is asked once, not for each sample."""
     names = sorted(controls, key=len, reverse=True)
-    for parts in _rendered(tokenizer):
+    if parts := _rendered(tokenizer):
         opening, turn, closing = (_segments(part, names, system_prompt) for part in parts)
         return Frame(opening, turn, _supervised(closing))
     first = (Segment(begin, is_supervised=False, is_control=True),) if begin else ()
@@ -41,10 +41,10 @@ def frame_of(
     return Frame((*first, asked), (reply,), last)
 
 
-def _rendered(tokenizer: Any) -> Iterable[tuple[str, str, str]]:
+def _rendered(tokenizer: Any) -> tuple[str, str, str] | None:
     """The template's text around question and reply, if it has any that can be taken apart."""
     if not getattr(tokenizer, "chat_template", None):
-        return
+        return None
     from jinja2 import TemplateError
 
     question = [{"role": "user", "content": _USER}, {"role": "assistant", "content": _REPLY}]
@@ -59,8 +59,8 @@ def _rendered(tokenizer: Any) -> Iterable[tuple[str, str, str]]:
         text = _swallowing(tokenizer).sub("", text)
         parts = re.fullmatch(f"(.*{_SYSTEM}.*){_USER}(.*){_REPLY}(.*)", text, re.DOTALL)
         if parts:
-            yield parts[1], parts[2], parts[3]
-            return
+            return parts[1], parts[2], parts[3]
+    return None
 
 
 def _swallowing(tokenizer: Any) -> re.Pattern[str]:
