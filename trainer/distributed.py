@@ -100,16 +100,18 @@ def from_main(ask: Callable[[], Answer]) -> Answer:
 
 
 def arguments(
-    kind: Literal["ddp", "fsdp", "deepspeed"], device: Literal["cuda", "cpu", "mps"]
+    kind: Literal["ddp", "fsdp", "deepspeed"],
+    device: Literal["cuda", "cpu", "mps"],
+    precision: Literal["bf16", "fp16", "fp32"],
 ) -> dict[str, Any]:
-    """What `TrainingArguments` is to be told. With FSDP a checkpoint holds the whole weights;
+    """What `TrainingArguments` is to be told. With FSDP 2 a checkpoint holds the whole weights;
     DeepSpeed (ZeRO 2) runs where a person has installed it. Raises `Fatal` where it cannot be."""
     if world_size() == 1 or kind == "ddp":
         return {"ddp_find_unused_parameters": False}
-    if device != "cuda":  # accelerate would run DDP without a word
-        raise Fatal(f"training.distributed is {kind}, which needs GPUs: set it to ddp")
     if kind == "fsdp":
-        return {"fsdp": True, "fsdp_config": {"state_dict_type": "FULL_STATE_DICT"}}
+        return _fsdp(precision)
+    if device != "cuda":  # accelerate would run DDP without a word
+        raise Fatal("training.distributed is deepspeed, which needs GPUs: set it to ddp or fsdp")
     if find_spec("deepspeed") is None:
         raise Fatal(
             "training.distributed is deepspeed, which is not installed: install the package "
@@ -119,3 +121,15 @@ def arguments(
     precisions = {name: {"enabled": "auto"} for name in ("bf16", "fp16")}
     zero = {"zero_optimization": {"stage": 2}, "gradient_clipping": "auto"}
     return {"deepspeed": dict.fromkeys(auto, "auto") | precisions | zero}
+
+
+def _fsdp(precision: Literal["bf16", "fp16", "fp32"]) -> dict[str, Any]:
+    if precision == "fp16":
+        raise Fatal(
+            "training.distributed is fsdp, which has no scaled fp16: set it to ddp, or "
+            "model.precision to fp32"
+        )
+    # Gradients that wait for the step's end would lie whole in every process.
+    accumulation = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
+    how = {"state_dict_type": "FULL_STATE_DICT"}
+    return {"fsdp": True, "fsdp_config": how, "accelerator_config": accumulation}

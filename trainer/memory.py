@@ -143,15 +143,33 @@ def _fixed(profile: Profile, device: Device, shape: Shape, world_size: int) -> d
         items["16-bit copies"] = (shape.linear_weights + (shape.head or _tokens(shape))) * compute
     items["gradients"] = trained * held
     items["optimizer states"] = _optimizer_bytes(profile, device, shape, held)
-    if world_size > 1 and training.distributed == "ddp":
-        items["DDP buckets"] = items["gradients"]
-    elif world_size > 1:
-        whole = () if training.distributed == "fsdp" else ("gradients", "optimizer states")
-        for name in whole or tuple(items):
-            items[name] //= world_size
+    if world_size > 1:
+        items = _SHARED[training.distributed](items, shape.layers, world_size)
     if device.kind == "cuda":
         items[CONTEXT] = CONTEXT_BYTES + int(CONTEXT_SHARE * device.memory_bytes)
     return items
+
+
+def _ddp(items: dict[str, int], _layers: int, _world_size: int) -> dict[str, int]:
+    return items | {"DDP buckets": items["gradients"]}
+
+
+def _zero_2(items: dict[str, int], _layers: int, world_size: int) -> dict[str, int]:
+    return items | {n: items[n] // world_size for n in ("gradients", "optimizer states")}
+
+
+def _fsdp(items: dict[str, int], layers: int, world_size: int) -> dict[str, int]:
+    """FSDP 2: what is not quantised is shared. For its turn a layer is made whole, while the next
+    one is fetched, and embeddings and head stay so; gradients are whole until they are added up."""
+    shared = {n: size for n, size in items.items() if n not in _QUANTISED}
+    embeddings = shared["embeddings and head"]
+    weights = sum(shared[n] for n in shared if n.startswith(("linear", "adapter")))
+    whole = embeddings + 2 * (weights + items["gradients"]) // layers
+    return items | {n: size // world_size for n, size in shared.items()} | {"made whole": whole}
+
+
+_SHARED = {"ddp": _ddp, "deepspeed": _zero_2, "fsdp": _fsdp}
+_QUANTISED = {"linear weights, NF4", "linear weights, int8", "quantisation constants"}
 
 
 def _weights(profile: Profile, shape: Shape, weight_bytes: int) -> dict[str, int]:

@@ -221,6 +221,14 @@ def _contradictions(profile: Profile) -> Iterable[tuple[bool, str]]:
         positions is not None and model.max_length > positions,
         f"model.max_length is {model.max_length}, and the model knows {positions} positions",
     )
+    yield (
+        training.distributed == "fsdp" and model.use_8bit,
+        "training.distributed fsdp knows no 8-bit weights: set model.use_4bit instead",
+    )
+    yield (
+        training.distributed == "fsdp" and training.optimizer == "adamw_8bit",
+        "training.distributed fsdp knows no adamw_8bit: set training.optimizer to adamw_fused",
+    )
     yield model.from_scratch and not model.config, "model.from_scratch needs [model.config]"
     yield model.from_scratch and is_quantised, "model.from_scratch cannot be quantised"
     yield (

@@ -145,14 +145,24 @@ def test_a_batch_that_cannot_be_divided_is_refused(micro: str, world_size: int) 
 
 
 def test_several_gpus_share_what_their_kind_of_training_shares() -> None:
-    def items(kind: str) -> dict[str, int]:
-        profile = load_profile(DEFAULT_PROFILE, [f"training.distributed={kind}"])
+    def items(kind: str, *overrides: str) -> dict[str, int]:
+        changes = ["training.optimizer=adamw_fused", f"training.distributed={kind}", *overrides]
+        profile = load_profile(DEFAULT_PROFILE, changes)
         return plan(profile, card(80, profile), profile.model.config, 2).items
 
     ddp, zero, fsdp = items("ddp"), items("deepspeed"), items("fsdp")
     assert ddp["DDP buckets"] == ddp["gradients"]
     assert (zero["gradients"], zero["adapter"]) == (ddp["gradients"] // 2, ddp["adapter"])
     assert fsdp["adapter"] == ddp["adapter"] // 2
+    quantised, table = "linear weights, NF4", "embeddings and head"
+    assert (fsdp[quantised], fsdp[table]) == (ddp[quantised], ddp[table] // 2)
+    whole = items("fsdp", "model.use_4bit=false")
+    linears, layers = (
+        2 * whole["linear weights, 16 bits"],
+        DEFAULT.model.config["num_hidden_layers"],
+    )
+    trained = ddp["adapter"] + ddp["gradients"]
+    assert whole["made whole"] == ddp[table] + 2 * (linears + trained) // layers
 
 
 def test_the_tables_of_the_page_are_those_of_the_planner() -> None:

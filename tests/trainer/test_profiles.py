@@ -121,6 +121,7 @@ def test_a_share_inside_a_section_is_set_and_the_last_one_counts() -> None:
         ("training.min_epochs=9", "training.min_epochs exceeds"),
         ("data.min_chars=9000", "data.min_chars exceeds"),
         ("model.max_length=99999", "model.max_length is 99999, and the model knows 16384"),
+        ("training.distributed=fsdp", "fsdp knows no adamw_8bit: set training.optimizer to"),
         ("model.first_round={epochs=1}", "model.first_round is for model.from_scratch"),
         ("model.from_scratch=true", "model.from_scratch cannot be quantised"),
         ("name=x", "write --set section.key=value"),
@@ -133,6 +134,13 @@ def test_what_is_wrong_is_named(override: str, words: str) -> None:
     with pytest.raises(UsageError) as refused:
         load_profile("starcoder2-3b", [override])
     assert words in str(refused.value)
+
+
+def test_fsdp_takes_no_8_bit_weights() -> None:
+    fsdp = ["training.distributed=fsdp", "training.optimizer=adamw_fused"]
+    assert load_profile("starcoder2-3b", fsdp).model.use_4bit
+    with pytest.raises(UsageError, match="fsdp knows no 8-bit weights"):
+        load_profile("starcoder2-3b", [*fsdp, "model.use_4bit=false", "model.use_8bit=true"])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import DistributedType, PartialState
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -74,7 +75,7 @@ class Engine(Trainer):  # type: ignore[misc]  # transformers is not typed
         self.restore_random = random_state()
         self.items: Any = 0
         self.work = work_of(loaded.model, causal_of(loaded.model))
-        self.peak_flops = loaded.device.peak_flops
+        self.device = loaded.device
         self.trained_dtypes = {
             name: p.dtype for name, p in loaded.model.named_parameters() if p.requires_grad
         }
@@ -83,6 +84,18 @@ class Engine(Trainer):  # type: ignore[misc]  # transformers is not typed
         self.remove_callback(PrinterCallback)
 
     # -- what Trainer asks for -----------------------------------------------------------------
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """accelerate shards among GPUs alone, though torch does so among CPUs as well."""
+        if self.args.fsdp:
+            PartialState().distributed_type = DistributedType.MULTI_GPU
+        super().create_accelerator_and_postprocess()
+
+    def compute_loss_context_manager(self) -> torch.autocast:
+        """With FSDP: its own mixed precision rounds losses to 8 bits and makes adapters fp32."""
+        device = self.device
+        is_mixed = bool(self.args.fsdp) and device.precision == "bf16"
+        return torch.autocast(device.kind, torch.bfloat16, is_mixed)
 
     def get_train_dataloader(self) -> Any:
         course = self.course
@@ -171,7 +184,8 @@ class Engine(Trainer):  # type: ignore[misc]  # transformers is not typed
             self.leave_if_asked()
             inputs = self._prepare_inputs(batch)
             try:
-                loss += self.model(**inputs, num_items_in_batch=1).loss.item()
+                with self.compute_loss_context_manager():
+                    loss += self.model(**inputs, num_items_in_batch=1).loss.item()
             except torch.OutOfMemoryError as error:
                 refuse_among_others(error)
                 raise Halted(is_of_memory=True) from error
@@ -213,6 +227,8 @@ class Flow(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
             engine.save_now()
         elif course.is_due(state.global_step) and course.measured_step < state.global_step:
             engine.evaluate()  # the checkpoint was written in the middle of it
+        if state.global_step == 0:  # FSDP saves the optimizer's state after a step of its own
+            engine.optimizer.state.clear()
         self.began = time.perf_counter()
         if course.is_over(state.global_step):
             raise Over
@@ -269,7 +285,7 @@ class Flow(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
             tokens_per_s=supervised / seconds,
             seconds=course.seconds,
             packing_fill=tally.tokens / tally.places,
-            speed_of_light=flops_s / engine.peak_flops if engine.peak_flops else None,
+            speed_of_light=flops_s / engine.device.peak_flops if engine.device.peak_flops else None,
         )
 
 

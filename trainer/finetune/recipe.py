@@ -207,6 +207,7 @@ def _arguments(
     is_cuda = device.kind == "cuda"
     is_8bit = training.optimizer == "adamw_8bit" and device.kind != "mps"  # it has no 8-bit one
     every = 2 if training.gradient_checkpointing == "selective" else 1
+    among = distributed.arguments(training.distributed, device.kind, device.precision)
     return TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         per_device_train_batch_size=batches.micro_batch,
@@ -216,7 +217,7 @@ def _arguments(
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         optim="adamw_bnb_8bit" if is_8bit else "adamw_torch_fused",
-        bf16=device.precision == "bf16",
+        bf16=device.precision == "bf16" and "fsdp" not in among,  # see Engine
         fp16=device.precision == "fp16",
         tf32=True if is_cuda and (device.capability or (0,)) >= (8, 0) else None,
         use_cpu=device.kind == "cpu",
@@ -236,5 +237,5 @@ def _arguments(
         disable_tqdm=True,
         remove_unused_columns=False,
         ignore_data_skip=True,  # the stream itself begins where it stopped
-        **distributed.arguments(training.distributed, device.kind),
+        **among,
     )

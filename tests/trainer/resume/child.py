@@ -1,8 +1,8 @@
-"""A training in a process of its own, alone or as one of several.
+"""Trainings, one after the other, in a process of its own, alone or as one of several.
 
-Called as `child.py VARIANT MODEL FOLDER [--rows N] [--micro-batches N] [--stop-at N RANK]
+Called as `child.py MODEL FOLDER VARIANT... [--rows N] [--batches SIZE TIMES] [--stop-at N RANK]
 [--die-at N]`; `--die-at`: killed as it touches a file of the checkpoints for the n-th time. What
-came out lies in `FOLDER/ended-RANK.json`.
+came out lies in `FOLDER/VARIANT/ended-RANK.json`.
 """
 
 from __future__ import annotations
@@ -37,26 +37,28 @@ def die_at(count: int, checkpoints: Path) -> None:
 
 def main() -> None:
     asked = argparse.ArgumentParser()
-    asked.add_argument("variant")
     asked.add_argument("model", type=Path)
     asked.add_argument("folder", type=Path)
+    asked.add_argument("variants", nargs="+")
     asked.add_argument("--rows", type=int, default=ROWS)
-    asked.add_argument("--micro-batches", type=int, default=2)
+    asked.add_argument("--batches", type=int, nargs=2, default=(2, 2))
     asked.add_argument("--stop-at", type=int, nargs=2)
     asked.add_argument("--die-at", type=int)
     said = asked.parse_args()
-    if said.die_at:
-        die_at(said.die_at, said.folder / "checkpoints")
     distributed.start("cpu")
     at, asked_rank = said.stop_at or (None, None)
-    stop = StopAt(at if asked_rank == distributed.rank() else None)
-    ended = train(
-        said.variant, said.model, said.folder, stop,
-        rows=said.rows, batches=(2, said.micro_batches),
-    )  # fmt: skip
-    result = ended if isinstance(ended, Stopped) else outcome(ended, said.folder)
-    rank = distributed.rank()
-    said.folder.joinpath(f"ended-{rank}.json").write_text(json.dumps(result._asdict()))
+    for variant in said.variants:
+        folder = said.folder / variant
+        folder.mkdir(exist_ok=True)
+        if said.die_at:
+            die_at(said.die_at, folder / "checkpoints")
+        stop = StopAt(at if asked_rank == distributed.rank() else None)
+        ended = train(
+            variant, said.model, folder, stop, rows=said.rows, batches=tuple(said.batches)
+        )
+        result = ended if isinstance(ended, Stopped) else outcome(ended, folder)
+        told = folder / f"ended-{distributed.rank()}.json"
+        told.write_text(json.dumps(result._asdict()))
     distributed.end()
 
 

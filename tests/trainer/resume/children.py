@@ -34,8 +34,8 @@ def started(*arguments: str | Path | int, processes: int = 1) -> subprocess.Pope
     )
 
 
-def ended(child: subprocess.Popen[str], folder: Path) -> list[dict[str, Any]]:
-    """What each process of it said at its end, by rank."""
+def ended(child: subprocess.Popen[str], *folders: Path) -> list[dict[str, Any]]:
+    """What each process of it said at the end of each training, by folder and rank."""
     try:
         _, errors = child.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -43,4 +43,5 @@ def ended(child: subprocess.Popen[str], folder: Path) -> list[dict[str, Any]]:
         _, errors = child.communicate()
         raise AssertionError(f"it did not end:\n{errors}") from None
     assert child.returncode == 0, errors
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("ended-*.json"))]
+    told = (path for folder in folders for path in sorted(folder.glob("ended-*.json")))
+    return [json.loads(path.read_text()) for path in told]

@@ -26,20 +26,20 @@ def test_killed_and_gone_on_with_is_the_same(
     model: Path, whole: Callable[[str], Whole], tmp_path: Path
 ) -> None:
     draw = random.Random(3)
-    killed = 0
+    folder, killed = tmp_path / "lora", 0
     for _ in range(MOMENTS["a file"]):
-        child = started("lora", model, tmp_path, "--die-at", draw.randrange(1, TOUCHES))
+        child = started(model, tmp_path, "lora", "--die-at", draw.randrange(1, TOUCHES))
         child.communicate(timeout=TIMEOUT_S)
         assert child.returncode in {0, -signal.SIGKILL}
         killed += child.returncode != 0
     assert killed > 0
     for _ in range(MOMENTS["a time"]):
-        child = started("lora", model, tmp_path)
-        before = steps(tmp_path)
-        while child.poll() is None and steps(tmp_path) == before:
+        child = started(model, tmp_path, "lora")
+        before = steps(folder)
+        while child.poll() is None and steps(folder) == before:
             time.sleep(0.01)
         time.sleep(draw.uniform(0, 0.1))
         child.kill()
         child.communicate(timeout=TIMEOUT_S)
-    (said,) = ended(started("lora", model, tmp_path), tmp_path)
+    (said,) = ended(started(model, tmp_path, "lora"), folder)
     assert Outcome(**said) == whole("lora").outcome

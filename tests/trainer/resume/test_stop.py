@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.resume.conftest import IS_FULL, Whole
-from tests.trainer.resume.training import VARIANTS, Call, StopAt, outcome, steps, train
+from tests.trainer.resume.training import SEVERAL, VARIANTS, Call, StopAt, outcome, steps, train
 from trainer.types import Stopped
 
 STEP, MEASURE = "training_step", "_mean_loss"
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(300)
 
 def cases() -> list[tuple[str, str]]:
     """Every moment of one variant, some of the others; in the full form every moment of all."""
-    others = [v for v in VARIANTS if v not in {"lora", "patience", "one-epoch"}]
+    others = [v for v in VARIANTS if v not in {"lora", "patience", *SEVERAL}]
     few = [(v, moment) for v in others for moment in (MOMENTS if IS_FULL else OF_ALL)]
     return [("lora", moment) for moment in MOMENTS] + few
 

@@ -25,6 +25,7 @@ ROWS = 22
 is followed by an evaluation and a checkpoint."""
 
 WHOLE = {"use_lora": False}
+FSDP = {"epochs": 1.0, "distributed": "fsdp"}
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "lora": {"lora": {"dropout": 0.3}},
     "bf16": {"model": {"precision": "bf16"}, "lora": {"dropout": 0.3}},
@@ -38,10 +39,14 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "training": {"base_learning_rate": 1.0, "lr_schedule": "constant"},
         "evaluation": {"early_stopping_patience": 2},
     },
-    "one-epoch": {"model": WHOLE, "training": {"epochs": 1.0}},
+    "ddp": {"model": WHOLE, "training": {"epochs": 1.0}},
+    "fsdp": {"model": WHOLE, "training": FSDP},
+    "fsdp-lora": {"model": {"precision": "bf16"}, "training": FSDP},
 }
 """All with dropout in the model. adamw_8bit keeps 8 bits only of tensors from 4,096 numbers on,
 hence the rank. `patience` learns so fast that it gets worse twice after step 4, and ends at 8."""
+SEVERAL = ("ddp", "fsdp", "fsdp-lora")
+"""For several processes."""
 
 
 class Call(NamedTuple):
