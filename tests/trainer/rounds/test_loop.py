@@ -21,7 +21,7 @@ from trainer.observe.state import Doing
 from trainer.profile import load_profile
 from trainer.registry.base import Session
 from trainer.round import Parts
-from trainer.types import Manifest, Origin, SessionStatus, Side
+from trainer.types import Manifest, NotTaken, Origin, SessionStatus, Side
 
 pytestmark = pytest.mark.timeout(300)  # a round takes a second or two; many at once take turns
 REPOS = [f"owner/r{n}" for n in range(6)]
@@ -363,3 +363,14 @@ async def test_over_twenty_rounds_every_row_is_considered_once(place: Place, mod
         assert len(new) + sum(manifest.not_taken.values()) == manifest.to_id - manifest.from_id
         seen += new
     assert len(seen) == len(set(seen))
+    trained = [
+        (row.content_hash, row.repo, row.side)
+        for manifest in rounds
+        for row in manifest.taken
+        if row.origin is Origin.NEW
+    ]
+    texts = [content_hash for content_hash, _, side in trained if side is Side.TRAIN]
+    assert len(texts) == len(set(texts))
+    assert len({repo for _, repo, _ in trained}) == len({(repo, side) for _, repo, side in trained})
+    reasons = set().union(*(manifest.not_taken for manifest in rounds))
+    assert {NotTaken.NOT_A_CANDIDATE, NotTaken.NOT_LIVE} <= reasons  # it did move and remove
