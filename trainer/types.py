@@ -182,7 +182,7 @@ class Segment(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What the model sees as one document. `key`: stable name (hash, piece, format) for seeds."""
+    """What the model sees as one document; `taken`: the first of the texts that it is made of."""
 
     segments: tuple[Segment, ...]
     taken: Taken

@@ -17,6 +17,7 @@ from trainer.profile import Profile
 from trainer.types import Progress, Stopped, Trained
 
 DEVICE = Device("cpu", "CPU", 1 << 34, None, "fp32", "sdpa", None)
+BATCHES = Batches(2, 2)
 SETS = {"validation": Rows(packed(4, seed=7)), "holdout": Rows(packed(3, seed=8))}
 
 
@@ -31,7 +32,7 @@ def train(
     model: Loaded | None = None,
     rows: Rows | None = None,
     sets: Mapping[str, Rows] | None = None,
-    plan: Batches = Batches(2, 2),  # noqa: B008 - it cannot change
+    plan: Batches = BATCHES,
     stop: threading.Event | None = None,
     told: Callable[[Progress], Any] = lambda _: None,
 ) -> Trained | Stopped:
