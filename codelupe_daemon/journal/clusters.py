@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from codelupe_daemon.journal.consumers import ConsumerStore, Holder
-from codelupe_daemon.model import Op, PlaceKey
+from codelupe_daemon.model import Op, PlaceKey, Standing, place_key
 
 
 class Cluster(NamedTuple):
@@ -125,6 +125,12 @@ class ClusterStore(ConsumerStore):
     @abstractmethod
     async def before(self, rows: Sequence[tuple[bytes, int]]) -> list[Before]:
         """For each content_hash and row id; the row must not be the content's first."""
+
+
+def place_of(columns: Sequence[Any]) -> PlaceKey:
+    """Of license, stars, forks and pushed_at of a repository, its name, and path and license."""
+    *standing, full_name, path, license_id = columns
+    return place_key(Standing(*standing), full_name, path, license_id)
 
 
 def grouped(rows: Iterable[tuple[bytes, bytes, str]]) -> dict[bytes, list[Member]]:

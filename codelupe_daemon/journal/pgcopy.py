@@ -54,8 +54,7 @@ def float8(value: float) -> bytes:
     return _float8(8, value)
 
 
-def boolean(value: bool) -> bytes:  # noqa: FBT001 - one of the encoders, which take a value
-    return b"\0\0\0\1\1" if value else b"\0\0\0\1\0"
+boolean: Final[Encode] = {True: b"\0\0\0\1\1", False: b"\0\0\0\1\0"}.__getitem__
 
 
 async def rows(encoders: Sequence[Encode], rows: Iterable[Sequence[Any]]) -> AsyncIterator[bytes]:

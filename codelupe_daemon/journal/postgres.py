@@ -40,10 +40,13 @@ from codelupe_daemon.journal.pgcopy import (
 from codelupe_daemon.journal.postgres_server import (
     CONNECTIONS_MAX,
     RESULTS_KEPT_S,
+    SQL,
+    Connection,
     Server,
     Staged,
 )
-from codelupe_daemon.journal.postgres_verify import verify
+from codelupe_daemon.journal.verify import LISTED, Verification
+from codelupe_daemon.journal.verify import PAGE as VERIFY_PAGE
 from codelupe_daemon.model import (
     PASSING_REASONS,
     Content,
@@ -347,7 +350,27 @@ class PostgresJournal(Journal):
         ]
 
     async def verify(self) -> tuple[dict[str, int], list[str]]:
-        return await verify(self.server)
+        """One snapshot, read in pages."""
+        async with self.server.transaction(isolation="repeatable_read", readonly=True) as cx:
+            return await _verify(cx)
+
+
+async def _verify(cx: Connection) -> tuple[dict[str, int], list[str]]:
+    found, after = Verification(), 0
+    while page := await cx.fetch(SQL["verify_rows"], after, VERIFY_PAGE):
+        after = page[-1][0]
+        found.rows(page, rows.as_it_is)
+    found.contents(row[0] for row in await cx.fetch(SQL["verify_contents"]))
+    last = b""
+    while page := await cx.fetch(SQL["verify_places"], last, VERIFY_PAGE):
+        last = page[-1][0]
+        for content_hash, repo_id, path, newest_id, newest_path, add_op, pending, *best in page:
+            places = ((repo_id, path), (newest_id, newest_path), (best[0], best[1]))
+            found.place(content_hash, places, add_op, pending=pending)
+    found.checked["occurrences"] = await cx.fetchval(SQL["verify_occurrences"])
+    for name, problem in LISTED.items():
+        found.problems += [f"{repo}/{path} {problem}" for repo, path in await cx.fetch(SQL[name])]
+    return found.checked, found.problems
 
 
 def regular_expression(pattern: str) -> str:

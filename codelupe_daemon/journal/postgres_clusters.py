@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from codelupe_daemon.journal.clusters import (
@@ -15,11 +14,12 @@ from codelupe_daemon.journal.clusters import (
     Member,
     WindowRow,
     grouped,
+    place_of,
 )
 from codelupe_daemon.journal.consumers import Holder, Letter
 from codelupe_daemon.journal.owner import is_alive
-from codelupe_daemon.journal.postgres_server import SQL, Connection, Server
-from codelupe_daemon.model import Op, PlaceKey, Standing, place_key
+from codelupe_daemon.journal.postgres_server import SQL, Server
+from codelupe_daemon.model import Op
 from codelupe_daemon.paths import storable
 
 
@@ -43,16 +43,10 @@ class PostgresClusters(ClusterStore):
         return None if epoch is None else Holder(consumer, owner, epoch)
 
     async def renew(self, holder: Holder, lease_s: float) -> bool:
-        async with self._as(holder) as cx:
-            if cx is not None:
-                await cx.execute(SQL["renew_consumer"], holder.consumer, lease_s)
-        return cx is not None
+        return await self._write(holder, ("renew_consumer", holder.consumer, lease_s))
 
     async def release(self, holder: Holder) -> bool:
-        async with self._as(holder) as cx:
-            if cx is not None:
-                await cx.execute(SQL["release_consumer"], holder.consumer)
-        return cx is not None
+        return await self._write(holder, ("release_consumer", holder.consumer))
 
     async def watermarks(self) -> dict[str, int]:
         return dict(await self._server.rows("watermarks"))
@@ -62,49 +56,35 @@ class PostgresClusters(ClusterStore):
         return found
 
     async def advance(self, holder: Holder, watermark: int, letters: Sequence[Letter] = ()) -> bool:
-        async with self._as(holder) as cx:
-            if cx is not None:
-                ids, reasons = [one[0] for one in letters], [storable(one[1]) for one in letters]
-                await cx.execute(SQL["bury"], holder.consumer, ids, reasons)
-                await cx.execute(SQL["advance"], holder.consumer, watermark)
-        return cx is not None
+        ids, reasons = [one[0] for one in letters], [storable(one[1]) for one in letters]
+        bury = ("bury", holder.consumer, ids, reasons)
+        return await self._write(holder, bury, ("advance", holder.consumer, watermark))
 
     async def dead_letters(self, consumer: str, limit: int) -> list[Letter]:
         found = await self._server.rows("dead_letters", consumer, limit)
         return [(row_id, reason) for row_id, reason in found]
 
     async def exhume(self, holder: Holder, ids: Sequence[int]) -> bool:
-        async with self._as(holder) as cx:
-            if cx is not None:
-                await cx.execute(SQL["exhume"], holder.consumer, ids)
-        return cx is not None
+        return await self._write(holder, ("exhume", holder.consumer, ids))
 
     async def restart(self, holder: Holder) -> bool:
-        async with self._as(holder) as cx:
-            if cx is not None:
-                await _restart(cx, holder.consumer)
-        return cx is not None
+        consumer = holder.consumer
+        return await self._write(holder, ("exhume_all", consumer), ("restart", consumer))
 
     # -- clusters --------------------------------------------------------------------------------
 
     async def reset(self, holder: Holder) -> bool:
-        async with self._as(holder) as cx:
-            if cx is not None:
-                await cx.execute(SQL["drop_all_clusters"])
-                await _restart(cx, holder.consumer)
-        return cx is not None
+        consumer = holder.consumer
+        begin = ("exhume_all", consumer), ("restart", consumer)
+        return await self._write(holder, ("drop_all_clusters",), *begin)
 
     async def put(
         self, holder: Holder, clusters: Sequence[Cluster], removed: Sequence[bytes], watermark: int
     ) -> bool:
-        async with self._as(holder) as cx:
-            if cx is not None:
-                columns = [list(column) for column in zip(*sorted(clusters), strict=True)]
-                await cx.execute(SQL["drop_clusters"], sorted(removed))
-                if columns:
-                    await cx.execute(SQL["put_clusters"], *columns)
-                await cx.execute(SQL["advance"], holder.consumer, watermark)
-        return cx is not None
+        columns = [list(column) for column in zip(*sorted(clusters), strict=True)]
+        put = [("put_clusters", *columns)] if columns else []
+        advance = ("advance", holder.consumer, watermark)
+        return await self._write(holder, ("drop_clusters", sorted(removed)), *put, advance)
 
     async def clusters_of(self, hashes: Sequence[bytes]) -> dict[bytes, Cluster]:
         found = await self._server.rows("clusters_of", hashes)
@@ -119,7 +99,7 @@ class PostgresClusters(ClusterStore):
     async def facts(self, ids: Sequence[int], *, content: bool) -> list[Facts]:
         found = await self._server.rows("facts", ids, content)
         return [
-            Facts(add_id, content_hash, newest_id, _place(place), text)
+            Facts(add_id, content_hash, newest_id, place_of(place), text)
             for add_id, content_hash, newest_id, *place, text in found
         ]
 
@@ -135,20 +115,12 @@ class PostgresClusters(ClusterStore):
     async def before(self, rows: Sequence[tuple[bytes, int]]) -> list[Before]:
         hashes, ids = [row[0] for row in rows], [row[1] for row in rows]
         found = await self._server.rows("before", hashes, ids)
-        return [Before(add_id, _place(place), print_) for add_id, *place, print_ in found]
+        return [Before(add_id, place_of(place), print_) for add_id, *place, print_ in found]
 
-    @asynccontextmanager
-    async def _as(self, holder: Holder) -> AsyncIterator[Connection | None]:
-        """A transaction in which the lease is held for certain; None where it is another's."""
+    async def _write(self, holder: Holder, *statements: tuple[Any, ...]) -> bool:
+        """Names and bindings, in a transaction that holds the lease; False: it is another's."""
         async with self._server.transaction() as cx:
-            yield cx if await cx.fetchval(SQL["hold"], *holder) else None
-
-
-async def _restart(cx: Connection, consumer: str) -> None:
-    await cx.execute(SQL["exhume_all"], consumer)
-    await cx.execute(SQL["restart"], consumer)
-
-
-def _place(columns: Sequence[Any]) -> PlaceKey:
-    *standing, full_name, path, license_id = columns
-    return place_key(Standing(*standing), full_name, path, license_id)
+            is_held = await cx.fetchval(SQL["hold"], *holder) is not None
+            for name, *bound in statements if is_held else ():
+                await cx.execute(SQL[name], *bound)
+        return is_held

@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -124,13 +124,13 @@ class Server:
 
     @contextlib.asynccontextmanager
     async def transaction(
-        self, *, isolation: str = "read_committed", readonly: bool = False
+        self,
+        *,
+        isolation: Literal["read_committed", "repeatable_read"] = "read_committed",
+        readonly: bool = False,
     ) -> AsyncIterator[Connection]:
         """A connection and a transaction around the body. Raises as `explained` does."""
-        async with (
-            self._connection() as cx,
-            cx.transaction(isolation=isolation, readonly=readonly),  # type: ignore[arg-type]  # its names
-        ):
+        async with self._connection() as cx, cx.transaction(isolation=isolation, readonly=readonly):
             yield cx
 
     async def rows(self, statement: str, *bound: object) -> list[Row]:
@@ -255,15 +255,13 @@ class Server:
         self.check_version(before)
         if before == len(steps):
             return before, before
-        shape = f"({SQL['shape'].removesuffix(';')}) shape (name, type)"
-        others = f"select name from {shape} except select name from codelupe_shape"  # noqa: S608 - our own text
-        foreign = [row[0] for row in await cx.fetch(others)]
+        known = {row[0] for row in await cx.fetch("delete from codelupe_shape returning name")}
+        foreign = {name for name, _ in await cx.fetch(SQL["shape"])} - known
         for number, step in enumerate(steps[before:], start=before + 1):
             await cx.execute(step)
             await cx.execute("insert into codelupe_schema (version) values ($1)", number)
-        await cx.execute("delete from codelupe_shape")
-        recorded = f"insert into codelupe_shape select * from {shape} where not name = any ($1)"  # noqa: S608 - our own text
-        await cx.execute(recorded, foreign)
+        shape = [tuple(row) for row in await cx.fetch(SQL["shape"]) if row[0] not in foreign]
+        await cx.executemany("insert into codelupe_shape values ($1, $2)", shape)
         return before, len(steps)
 
     def check_version(self, version: int) -> None:

@@ -74,10 +74,7 @@ class SqliteJournal(Journal):
     # -- threads and transactions -----------------------------------------------------------
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        def explained() -> T:
-            with files.explained(self._path):
-                return work()
-
+        explained = files.explained(self._path)(work)
         return await asyncio.get_running_loop().run_in_executor(pool, explained)
 
     def _connection(self) -> apsw.Connection:
@@ -218,20 +215,20 @@ class SqliteJournal(Journal):
         return await self._read(partial(reading.entries, after_id=after_id, limit=limit))
 
     async def live(self, after_id: int, limit: int, *, content: bool = True) -> list[LiveContent]:
-        bound = {"after": after_id, "limit": limit, "text": content}
+        bound = (after_id, limit, content)
         return await self._read(partial(reading.live, name="live", bound=bound))
 
     async def live_by_id(self, ids: Sequence[int], *, content: bool) -> list[LiveContent]:
         if not ids:
             return []
         carray = apsw.carray(np.array(ids, np.int64), flags=apsw.SQLITE_CARRAY_INT64)
-        bound = {"ids": carray, "text": content}
+        bound = (carray, content)
         return await self._read(partial(reading.live, name="live_by_id", bound=bound))
 
     async def live_by_hashes(self, hashes: Sequence[bytes], *, content: bool) -> list[LiveContent]:
         if not hashes:
             return []
-        bound = {"hashes": apsw.carray(tuple(hashes)), "text": content}
+        bound = (apsw.carray(tuple(hashes)), content)
         return await self._read(partial(reading.live, name="live_by_hashes", bound=bound))
 
     async def hashes(self, ids: Sequence[int]) -> set[bytes]:
@@ -249,12 +246,7 @@ class SqliteJournal(Journal):
         return {row[0] for row in rows}
 
     async def live_by_hash(self, prefix: str) -> list[LiveContent]:
-        bound = {
-            "first": bytes.fromhex(prefix.ljust(32, "0")),
-            "last": bytes.fromhex(prefix.ljust(32, "f")),
-            "limit": 10,
-            "text": True,
-        }
+        bound = bytes.fromhex(prefix.ljust(32, "0")), bytes.fromhex(prefix.ljust(32, "f"))
         return await self._read(partial(reading.live, name="live_by_hash", bound=bound))
 
     async def find(self, repo: str, path: str) -> OccurrenceRow | None:

@@ -22,15 +22,16 @@ from codelupe_daemon.journal.clusters import (
     Member,
     WindowRow,
     grouped,
+    place_of,
 )
 from codelupe_daemon.journal.consumers import Holder, Letter
 from codelupe_daemon.journal.owner import is_held
-from codelupe_daemon.journal.sql import queries
+from codelupe_daemon.journal.sql import embedded
 from codelupe_daemon.journal.sqlite_look import connect_read_only
-from codelupe_daemon.model import Op, PlaceKey, Standing, place_key
+from codelupe_daemon.model import Op
 from codelupe_daemon.paths import storable
 
-SQL = queries("sqlite", "clusters.sql")
+SQL = embedded("clusters.sql")
 T = TypeVar("T")
 
 
@@ -148,7 +149,7 @@ class SqliteClusters(ClusterStore):
 
         def work(cx: apsw.Connection) -> list[Facts]:
             return [
-                Facts(add_id, content_hash, newest_id, _place(place), files.unpack(packed))
+                Facts(add_id, content_hash, newest_id, place_of(place), files.unpack(packed))
                 for add_id, content_hash, newest_id, *place, packed in _rows(cx, "facts", bound)
             ]
 
@@ -171,7 +172,7 @@ class SqliteClusters(ClusterStore):
             for bound in rows:
                 [(*place, fingerprint)] = _rows(cx, "row_before", bound)
                 add_id: int = cx.execute(SQL["added_before"], bound).get
-                found.append(Before(add_id, _place(place), fingerprint))
+                found.append(Before(add_id, place_of(place), fingerprint))
             return found
 
         return await self._read(work)
@@ -179,10 +180,7 @@ class SqliteClusters(ClusterStore):
     # -- threads and transactions ------------------------------------------------------------
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
-        def explained() -> T:
-            with files.explained(self._path):
-                return work()
-
+        explained = files.explained(self._path)(work)
         return await asyncio.get_running_loop().run_in_executor(self._thread, explained)
 
     @property
@@ -227,8 +225,3 @@ def _restart(cx: apsw.Connection, consumer: str) -> None:
 
 def _rows(cx: apsw.Connection, name: str, bound: apsw.Bindings) -> list[Any]:
     return cx.execute(SQL[name], bound).fetchall()
-
-
-def _place(columns: Sequence[Any]) -> PlaceKey:
-    *standing, full_name, path, license_id = columns
-    return place_key(Standing(*standing), full_name, path, license_id)

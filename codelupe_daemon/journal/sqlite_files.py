@@ -17,11 +17,11 @@ import apsw
 import zstandard
 
 from codelupe_daemon.errors import Fatal, Transient
-from codelupe_daemon.journal.sql import migrations, queries
+from codelupe_daemon.journal.sql import embedded, migrations
 from codelupe_daemon.journal.transfer import half_copied
 
 APPLICATION_ID: Final = 0x434C5550  # "CLUP", so that another program's database is not taken over
-SQL: Final = queries("sqlite")
+SQL: Final = embedded()
 LOCK_TIMEOUT_S: Final = 60.0
 LOCK_POLL_S: Final = 0.002
 BUSY_TIMEOUT_MS: Final = 30_000

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apsw
@@ -22,19 +21,15 @@ from codelupe_daemon.journal.base import (
 from codelupe_daemon.journal.owner import is_held
 from codelupe_daemon.journal.sqlite_files import first, query, unpack, value
 from codelupe_daemon.journal.sqlite_write import Transaction
-from codelupe_daemon.model import (
-    Entry,
-    LiveContent,
-    Op,
-)
+from codelupe_daemon.journal.verify import LISTED, PAGE, Verification
+from codelupe_daemon.model import Entry, LiveContent
 
-PAGE = 1000
 PAGE_CHARS = 16 << 20
 Row = tuple[Any, ...]
 
 
 def last_id(cx: apsw.Connection) -> int:
-    newest: int = value(cx, "select coalesce(max(id), 0) from journal")
+    newest: int = value(cx, "last_id")
     return newest
 
 
@@ -92,7 +87,7 @@ def entries(cx: apsw.Connection, after_id: int, limit: int) -> list[Entry]:
     return page
 
 
-def live(cx: apsw.Connection, name: str, bound: Mapping[str, Any]) -> list[LiveContent]:
+def live(cx: apsw.Connection, name: str, bound: Row) -> list[LiveContent]:
     return [rows.live(row, unpack) for row in query(cx, name, bound)]
 
 
@@ -105,7 +100,7 @@ def counts(cx: apsw.Connection) -> Counts:
     reasons = dict(query(cx, "count_reasons"))
     accepted = reasons.pop(None, 0)
     left_out = sum(reasons.values())
-    distinct: int = value(cx, "select count(*) from contents")
+    distinct: int = value(cx, "count_contents")
     return Counts(states, accepted + left_out, accepted, distinct, left_out, reasons, last_id(cx))
 
 
@@ -114,11 +109,8 @@ def judged_by_others(cx: apsw.Connection, version: str, after: bytes, limit: int
     return [
         Judged(content, dict(query(cx, "path_classes", (content_hash,))))
         for content_hash in hashes
-        for content in live(
-            cx, "live_by_hash",
-            {"first": content_hash, "last": content_hash, "limit": 1, "text": True},
-        )
-    ]  # fmt: skip
+        for content in live(cx, "live_by_hash", (content_hash, content_hash))
+    ]
 
 
 def exports(cx: apsw.Connection) -> list[ExportRow]:
@@ -130,17 +122,18 @@ def exports(cx: apsw.Connection) -> list[ExportRow]:
 
 def verify(cx: apsw.Connection) -> tuple[dict[str, int], list[str]]:
     """See `Journal.verify`. One snapshot: a writer beside it changes nothing that is seen here."""
-    checked: dict[str, int] = {"journal rows": 0, "texts": 0, "contents": 0}
-    problems = list(_damage(cx))
-    problems += _verify_rows(cx, checked)
-    problems += _verify_places(cx, checked)
-    checked["occurrences"] = value(cx, "select count(*) from occurrences")
-    for name, problem in (
-        ("verify_unresolved", "holds a content that is not live"),
-        ("verify_undecided", "has neither a content nor a reason"),
-    ):
-        problems += [f"{repo}/{path} {problem}" for repo, path in query(cx, name)]
-    return checked, problems
+    found = Verification()
+    found.problems += _damage(cx)
+    after = 0
+    while page := list(query(cx, "verify_rows", (after, PAGE))):
+        after = page[-1][0]
+        found.rows(page, unpack)
+    found.contents(row[0] for row in query(cx, "verify_contents"))
+    _verify_places(cx, found)
+    found.checked["occurrences"] = value(cx, "verify_occurrences")
+    for name, problem in LISTED.items():
+        found.problems += [f"{repo}/{path} {problem}" for repo, path in query(cx, name)]
+    return found.checked, found.problems
 
 
 def _damage(cx: apsw.Connection) -> Iterator[str]:
@@ -149,49 +142,12 @@ def _damage(cx: apsw.Connection) -> Iterator[str]:
             yield f"the database file is damaged: {message}"
 
 
-def _verify_rows(cx: apsw.Connection, checked: dict[str, int]) -> list[str]:
-    """Every text hashes to its name, and the ops of each content follow each other."""
-    problems: list[str] = []
-    alive: set[bytes] = set()
-    after = 0
-    while page := list(query(cx, "verify_rows", (after, PAGE))):
-        after = page[-1][0]
-        checked["journal rows"] += len(page)
-        for row_id, op, content_hash, packed, taken in page:
-            if packed is not None:
-                checked["texts"] += 1
-                problems += _verify_text(row_id, content_hash, packed)
-            elif op == Op.ADD and not taken:
-                problems.append(f"row {row_id} has lost its text")
-            if (op == Op.ADD) == (content_hash in alive):
-                problems.append(f"row {row_id}: {op} of {content_hash.hex()} out of turn")
-            (alive.discard if op == Op.REMOVE else alive.add)(content_hash)
-    recorded = {row[0] for row in query(cx, "select content_hash from contents")}
-    problems += [f"{h.hex()} lives in only one of journal and contents" for h in alive ^ recorded]
-    return problems
-
-
-def _verify_text(row_id: int, content_hash: bytes, packed: bytes) -> Iterator[str]:
-    try:
-        text = unpack(packed)
-    except Exception as error:  # noqa: BLE001 - whatever a damaged frame makes the decoder raise is the finding
-        yield f"row {row_id}: the text cannot be unpacked: {error}"
-        return
-    assert text is not None
-    if hashlib.blake2b(text.encode(), digest_size=16).digest() != content_hash:
-        yield f"row {row_id}: the text does not hash to {content_hash.hex()}"
-
-
-def _verify_places(cx: apsw.Connection, checked: dict[str, int]) -> Iterator[str]:
+def _verify_places(cx: apsw.Connection, found: Verification) -> None:
     transaction = Transaction(cx)
     after = b""
     while page := list(query(cx, "verify_places", (after, PAGE))):
         after = page[-1][0]
-        checked["contents"] += len(page)
         for content_hash, repo_id, path, newest_repo_id, newest_path, add_op, pending in page:
-            name = content_hash.hex()
-            if add_op != Op.ADD or (repo_id, path) != (newest_repo_id, newest_path):
-                yield f"{name}: contents and journal do not agree"
-            best = transaction.best_place(content_hash)
-            if not pending and (best is None or best != (repo_id, path)):
-                yield f"{name} does not stand at its best place"
+            newest, best = (newest_repo_id, newest_path), transaction.best_place(content_hash)
+            places = ((repo_id, path), newest, best)
+            found.place(content_hash, places, add_op, pending=bool(pending))

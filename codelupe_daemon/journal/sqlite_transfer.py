@@ -60,11 +60,7 @@ class _Reading:
         self._path = path
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
-        def explained() -> T:
-            with files.explained(self._path):
-                return work()
-
-        return await asyncio.to_thread(explained)
+        return await asyncio.to_thread(files.explained(self._path)(work))
 
 
 class _SqliteSnapshot(_Reading, Snapshot):

@@ -76,7 +76,7 @@ class Transaction:
     def __init__(self, cx: apsw.Connection) -> None:
         self._cx = cx
         self._now = int(time.time())
-        self._last_id: int = value(cx, "select coalesce(max(id), 0) from journal")
+        self._last_id: int = value(cx, "last_id")
         self._standings: dict[int, tuple[str, Standing]] = {}
         self._journal: list[tuple[Any, ...]] = []
         self._contents: dict[bytes, tuple[int, int, int, str]] = {}

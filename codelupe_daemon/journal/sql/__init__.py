@@ -17,6 +17,12 @@ def queries(store: str, file: str = "queries.sql", *, package: str = HERE) -> di
     return dict(zip(parts[::2], (body.strip() for body in parts[1::2]), strict=True))
 
 
+def embedded(file: str = "queries.sql") -> dict[str, str]:
+    """The embedded store's statements: its own, and the served store's where it has none."""
+    served = {name: text.replace("$", "?") for name, text in queries("postgres", file).items()}
+    return served | queries("sqlite", file)
+
+
 def script(store: str, file: str, *, package: str = HERE) -> str:
     """The text of a file of SQL."""
     return files(package).joinpath(store, file).read_text(encoding="utf-8")

@@ -1,3 +1,5 @@
+-- What is not here is the served store's: its text serves both.
+
 -- name: make_watermark
 insert or ignore into watermarks (consumer) values (?);
 
@@ -13,20 +15,11 @@ update watermarks set lease_until = ? where consumer = ?;
 -- name: release
 update watermarks set lease_owner = null, lease_until = null where consumer = ?;
 
--- name: watermark
-select coalesce(max(id), 0) from watermarks where consumer = ?;
-
--- name: watermarks
-select consumer, id from watermarks;
-
 -- name: advance
 update watermarks set id = max(id, ?) where consumer = ?;
 
 -- name: bury
 insert or replace into dead_letters (consumer, id, reason) values (?, ?, ?);
-
--- name: dead_letters
-select id, reason from dead_letters where consumer = ? order by id limit ?;
 
 -- name: exhume
 delete from dead_letters where consumer = ? and id = ?;
@@ -40,15 +33,6 @@ delete from clusters where content_hash = ?;
 -- name: clusters_of
 select content_hash, cluster_id, winner, facts_id from clusters
 where content_hash in (select value from carray(?));
-
--- name: clustered
-select a.id, n.fingerprint, k.content_hash is not null, w.add_id
-from journal a
-join contents c on c.content_hash = a.content_hash and c.add_id = a.id
-join journal n on n.id = c.newest_id
-left join clusters k on k.content_hash = a.content_hash
-left join contents w on w.content_hash = k.winner
-where a.op = 'add' and a.id > ? and a.id <= ? order by a.id limit ?;
 
 -- name: facts
 select a.id, a.content_hash, n.id, n.repo_license, n.stars, n.forks, n.pushed_at, r.full_name,

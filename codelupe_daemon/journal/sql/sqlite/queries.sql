@@ -1,3 +1,5 @@
+-- What is not here is the served store's: its text serves both.
+
 -- name: insert_journal
 insert into journal (id, op, content_hash, content_chars, language, quality_score, signals, license,
                      fingerprint, repo_id, file_path, "commit", oid, stars, forks, repo_license,
@@ -123,16 +125,6 @@ select id, full_name, location, is_local, state, reason, attempts, file_count,
 from repositories
 where not :due_only or state in ('due', 'incomplete', 'visiting') or due_at <= :now order by id;
 
--- name: repository
-select id, full_name, location, is_local, state, reason, attempts, file_count,
-       license, stars, forks, pushed_at, head, visited_at, due_at, changed_at
-from repositories where id = ?;
-
--- name: repositories_since
-select id, full_name, location, is_local, state, reason, attempts, file_count,
-       license, stars, forks, pushed_at, head, visited_at, due_at, changed_at
-from repositories where (changed_at, id) > (?, ?) order by changed_at, id limit ?;
-
 -- name: due
 select id, lease_owner, lease_until from repositories where due_at <= ? order by due_at, id;
 
@@ -148,12 +140,6 @@ from occurrences where oid in (select value from carray(?)) and examiner_version
   and (reason is null or reason not in ('unreadable', 'changed while read', 'taken down',
                                         'license', 'submodule', 'symlink', 'too deep'));
 
--- name: reason_counts
-select reason, count(*) from occurrences where repo_id = ? group by reason;
-
--- name: paths
-select path from occurrences where repo_id = ? and path > ? order by path limit ?;
-
 -- name: retire
 delete from occurrences where repo_id = ? and path in (select value from carray(?));
 
@@ -165,54 +151,24 @@ select j.id, j.op, j.content_hash, j.content, j.content_chars, j.language, j.qua
 from journal j join repositories r on r.id = j.repo_id
 where j.id > ? order by j.id limit ?;
 
--- name: live
-select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
-       quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
-       examiner_version, created_at, fingerprint
-from live where add_id > :after order by add_id limit :limit;
-
 -- name: live_by_id
-select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
+select add_id, newest_id, content_hash, case when ?2 then content end, content_chars, language,
        quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
        examiner_version, created_at, fingerprint
-from live where add_id in (select value from carray(:ids));
+from live where add_id in (select value from carray(?1));
 
 -- name: live_by_hashes
-select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
+select add_id, newest_id, content_hash, case when ?2 then content end, content_chars, language,
        quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
        examiner_version, created_at, fingerprint
-from live where content_hash in (select value from carray(:hashes));
+from live where content_hash in (select value from carray(?1));
 
 -- name: blanked
 select distinct content_hash from journal
 where content_hash in (select value from carray(?)) and op = 'add' and content is null;
 
--- name: live_by_hash
-select add_id, newest_id, content_hash, case when :text then content end, content_chars, language,
-       quality_score, signals, license, repo_id, repo, file_path, "commit", oid,
-       examiner_version, created_at, fingerprint
-from live where content_hash >= :first and content_hash <= :last order by content_hash limit :limit;
-
 -- name: hashes
 select distinct content_hash from journal where id in (select value from carray(?));
-
--- name: find
-select o.repo_id, r.full_name, o.path, o.oid, o.path_class, o.language, o.content_hash, o.reason,
-       o.measured, o.license, o.own_license, o.examiner_version
-from occurrences o join repositories r on r.id = o.repo_id
-where r.full_name = ? and o.path = ?;
-
--- name: occurrences
-select o.repo_id, r.full_name, o.path, o.oid, o.path_class, o.language, o.content_hash, o.reason,
-       o.measured, o.license, o.own_license, o.examiner_version
-from occurrences o join repositories r on r.id = o.repo_id
-where o.content_hash = ? order by r.full_name, o.path limit ?;
-
--- name: count_states
-select state, count(*) from repositories group by state;
-
--- name: count_reasons
-select reason, count(*) from occurrences group by reason;
 
 -- name: takedowns
 select repo, pattern, content_hash from takedowns where not is_open;
@@ -250,10 +206,6 @@ where content_hash = ? returning id, op;
 -- name: drop_content
 delete from contents where content_hash = ?;
 
--- name: judged_by_others
-select distinct content_hash from occurrences
-where content_hash > ? and examiner_version <> ? order by content_hash limit ?;
-
 -- name: path_classes
 select path_class, min(path) from occurrences where content_hash = ? group by path_class;
 
@@ -269,35 +221,8 @@ update occurrences set language = ?, content_hash = ?, license = ?, own_license 
 -- name: doubt_visits
 update repositories set examined_by = null where examined_by <> ?;
 
--- name: left_out_by_others
-select repo_id, count(*) from occurrences
-where content_hash is null and examiner_version <> ?
-  and reason not in ('submodule', 'symlink', 'taken down')
-group by repo_id;
-
 -- name: make_due
 update repositories set state = 'due', due_at = ? where id = ? and state <> 'visiting';
-
--- name: put_export
-insert or replace into exports (path, format, watermark, options, written_at) values (?, ?, ?, ?, ?);
-
--- name: exports
-select path, format, watermark, options, written_at from exports order by path;
-
--- name: verify_rows
-select j.id, j.op, j.content_hash, j.content, t.content_hash is not null
-from journal j left join takedowns t on t.content_hash = j.content_hash
-where j.id > ? order by j.id limit ?;
-
--- name: verify_unresolved
-select r.full_name, o.path from occurrences o
-join repositories r on r.id = o.repo_id
-left join contents c on c.content_hash = o.content_hash
-where o.content_hash is not null and c.content_hash is null limit 100;
-
--- name: verify_undecided
-select r.full_name, o.path from occurrences o join repositories r on r.id = o.repo_id
-where (o.content_hash is null) = (o.reason is null) limit 100;
 
 -- name: verify_places
 select c.content_hash, c.repo_id, c.path, n.repo_id, n.file_path, a.op,
