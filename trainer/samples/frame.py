@@ -31,17 +31,18 @@ def frame_of(
 ) -> Frame:
     """The frame with the system prompt in it. The template is asked once, not for each sample."""
     names = sorted(controls, key=len, reverse=True)
-    if parts := _rendered(tokenizer):
+    if parts := _rendered(tokenizer, has_system=bool(system_prompt)):
         opening, turn, closing = (_segments(part, names, system_prompt) for part in parts)
         return Frame(opening, turn, _supervised(closing))
     first = (Segment(begin, is_supervised=False, is_control=True),) if begin else ()
-    asked = Segment(f"{system_prompt}\n\n### Instruction:\n", is_supervised=False)
+    before = f"{system_prompt}\n\n" if system_prompt else ""
+    asked = Segment(f"{before}### Instruction:\n", is_supervised=False)
     reply = Segment("\n\n### Response:\n", is_supervised=False)
     last = (Segment(end, is_supervised=True, is_control=True),) if end else ()
     return Frame((*first, asked), (reply,), last)
 
 
-def _rendered(tokenizer: Any) -> tuple[str, str, str] | None:
+def _rendered(tokenizer: Any, *, has_system: bool) -> tuple[str, str, str] | None:
     """The template's text around question and reply, if it has any that can be taken apart."""
     if not getattr(tokenizer, "chat_template", None):
         return None
@@ -51,13 +52,14 @@ def _rendered(tokenizer: Any) -> tuple[str, str, str] | None:
     asked = [{"role": "system", "content": _SYSTEM}, *question]
     # Some templates know no system prompt: it goes before the question.
     folded = [{"role": "user", "content": f"{_SYSTEM}\n\n{_USER}"}, question[1]]
-    for messages in (asked, folded):
+    system = _SYSTEM if has_system else ""
+    for messages in (asked, folded) if has_system else (question,):
         try:
             text = tokenizer.apply_chat_template(messages, tokenize=False)
         except TemplateError:
             continue
         text = _swallowing(tokenizer).sub("", text)
-        parts = re.fullmatch(f"(.*{_SYSTEM}.*){_USER}(.*){_REPLY}(.*)", text, re.DOTALL)
+        parts = re.fullmatch(f"(.*{system}.*){_USER}(.*){_REPLY}(.*)", text, re.DOTALL)
         if parts:
             return parts[1], parts[2], parts[3]
     return None

@@ -113,6 +113,17 @@ def test_frames_are_taken_from_templates(
     assert [marked(part) for part in frame] == [opening, turn, closing]
 
 
+@pytest.mark.parametrize(
+    ("name", "opening"),
+    [("qwen", "[<|im_start|>]user\n"), ("starcoder", "[<s>]### Instruction:\n")],
+)
+def test_without_a_system_prompt_there_is_none(
+    request: pytest.FixtureRequest, name: str, opening: str
+) -> None:
+    frame = frame_of(request.getfixturevalue(name), "", QWEN, begin="<s>", end=None)
+    assert marked(frame.opening) == opening
+
+
 @pytest.fixture
 def swallowing(qwen: Any) -> Any:
     """As Phi-3's: a control token takes the white space behind it with it."""
