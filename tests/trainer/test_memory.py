@@ -15,7 +15,7 @@ from tests.trainer.tiny import MODEL_TYPES, tiny
 from trainer.devices import GB, Device, device, without_card
 from trainer.memory import CARDS, LOGITS, Batches, card, check, pages, plan, table
 from trainer.profile import DEFAULT_PROFILE, Profile, load_profile, shipped
-from trainer.shapes import shape_of, shape_of_model
+from trainer.shapes import shape_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*requires_grad=True to a scalar:UserWarning")
 
@@ -44,19 +44,35 @@ def test_the_default_model_has_the_size_that_its_card_says() -> None:
     assert shape.adapter_parameters(256, DEFAULT.lora.target_modules) == 1_101_004_800
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+STYLES = {"phi": "unfused", "gpt2": "unfused", "codegen": "unfused"} | {
+    "gpt_bigcode": "plain", "starcoder2": "plain"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model_type", [*MODEL_TYPES, "stablelm"])
 def test_every_architecture_is_known_as_it_is_built(model_type: str) -> None:
     config = tiny(model_type).to_dict()
-    by_table, by_model = shape_of(config), shape_of_model(config)
-    assert sorted(by_table.linears) == sorted(by_model.linears)
-    assert by_table._replace(linears=()) == by_model._replace(linears=())
-    assert by_table.parameters == sum(one.numel() for one in on_meta(config).parameters())
+    shape = shape_of(config)
+    assert shape.parameters == sum(one.numel() for one in on_meta(config).parameters())
+    is_tied = config.get("tie_word_embeddings", True)
+    assert (shape.layers, shape.hidden, shape.vocab, shape.head == 0) == (2, 32, 288, is_tied)
 
 
-def test_an_architecture_without_a_table_is_built_and_counted() -> None:
-    sizes = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
-    config = {"model_type": "stablelm", "num_attention_heads": 4, "num_key_value_heads": 4} | sizes
-    assert shape_of(config).parameters == sum(one.numel() for one in on_meta(config).parameters())
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_what_a_layer_keeps_is_known_by_its_norms_and_its_gelu(model_type: str) -> None:
+    assert shape_of(tiny(model_type).to_dict()).style == STYLES.get(model_type, "gated")
+
+
+@pytest.mark.parametrize("model_type", ["t5", "nothing"])
+def test_what_is_no_causal_language_model_is_refused(model_type: str) -> None:
+    with pytest.raises(Fatal, match=f"{model_type} is no causal language model.*model.name"):
+        shape_of({"model_type": model_type})
+
+
+def test_a_target_that_is_no_layer_is_named_with_those_there_are() -> None:
+    profile = load_profile(DEFAULT_PROFILE, ["lora.target_modules=['q_proj', 'c_fc']"])
+    with pytest.raises(Fatal, match=r"names c_fc, and the model has mlp\.down_proj, .*v_proj"):
+        plan(profile, CPU, profile.model.config)
 
 
 @pytest.mark.parametrize("wanted", ["all-linear", "last"])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -71,17 +72,15 @@ def base_of(profile: Profile, scratch: Path | None) -> Base:
     name, revision = profile.model.name, profile.model.revision
     if _is_unborn(profile, scratch):
         return Base(name, revision, digest_of_seed(profile.model.config, profile.training.seed))
-    folder = _folder(profile, None, scratch)
-    if not Path(folder).is_dir():
-        folder = _or_fatal(profile, partial(_downloaded, folder, revision))
+    ask = partial(_with_weights, _folder(profile, None, scratch), revision)
+    folder = _or_fatal(profile, ask)
     return Base(name, revision, digest_of(Path(folder)))
 
 
 def tokenizer_of(profile: Profile, scratch: Path | None) -> Any:
     """As `load` gives it, without the model. Raises `Fatal`."""
     _quiet()
-    folder = _folder(profile, None, scratch)
-    return _or_fatal(profile, partial(AutoTokenizer.from_pretrained, folder, **_hub(profile)))
+    return _or_fatal(profile, partial(_tokenizer, profile, _folder(profile, None, scratch)))
 
 
 def config_of(profile: Profile) -> Mapping[str, Any]:
@@ -93,14 +92,23 @@ def config_of(profile: Profile) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", _or_fatal(profile, ask).to_dict())
 
 
-def _downloaded(name: str, revision: str | None) -> str:
-    """Where a model of the hub lies with its weights, which are fetched if they are not there."""
+def _tokenizer(profile: Profile, folder: str) -> Any:
+    tokenizer = AutoTokenizer.from_pretrained(folder, **_hub(profile))
+    if not tokenizer("a = 1").input_ids:  # without its files some are made empty
+        raise FileNotFoundError(f"{folder} has no tokenizer")
+    return tokenizer
+
+
+def _with_weights(name: str, revision: str | None) -> str:
+    """The folder of a model with its weights; those of the hub are fetched if not there."""
     rest = ["*/*", "consolidated*"]  # other forms of the same weights
     for weights in WEIGHTS:
         wanted = [weights, "*.json"]
-        folder = snapshot_download(
-            name, revision=revision, allow_patterns=wanted, ignore_patterns=rest
-        )
+        folder = name
+        if not Path(name).is_dir():
+            folder = snapshot_download(
+                name, revision=revision, allow_patterns=wanted, ignore_patterns=rest
+            )
         if any(Path(folder).glob(weights)):
             return folder
     raise FileNotFoundError(f"{name} has no weights")
@@ -131,7 +139,12 @@ def _or_fatal(profile: Profile, ask: partial[Any]) -> Any:
     """What transformers says of a model that is not there is long, and of many kinds."""
     try:
         return ask()
-    except (OSError, ValueError, ImportError) as error:
+    except torch.OutOfMemoryError as error:
+        raise Fatal(
+            f"the device has too little free memory to load {profile.model.name}: end what else "
+            "uses it (nvidia-smi shows that), and start again"
+        ) from error
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         first = str(error).strip().partition("\n")[0]
         raise Fatal(
             f"the model {profile.model.name} cannot be loaded: {first} - set model.name to a "
@@ -155,15 +168,21 @@ def _pretrained(profile: Profile, device: Device, folder: str) -> Any:
     # Trained whole, they are kept in fp32 if they may: a small step vanishes in bf16's 8 bits.
     dtype = DTYPES[device.precision if model.use_lora else trained_precision(profile, device)]
     here: int | str = torch.cuda.current_device() if device.kind == "cuda" else device.kind
-    return AutoModelForCausalLM.from_pretrained(
+    loaded, found = AutoModelForCausalLM.from_pretrained(
         folder,
         config=config,
         dtype=dtype,
         quantization_config=_quantised(profile, dtype),
         attn_implementation=_attention(config, device),
         device_map={"": here},
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # told below, by name
         **_hub(profile),
     )
+    others = [key for key, *_ in found["mismatched_keys"]]
+    if wrong := sorted([*found["missing_keys"], *others]):  # they would be random numbers
+        raise ValueError(f"{len(wrong)} of its weights are missing or of another size: {wrong[0]}")
+    return loaded
 
 
 def _check_sizes(model: Any, tokenizer: Any, profile: Profile) -> None:

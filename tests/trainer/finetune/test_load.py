@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from codelupe_daemon.errors import Fatal
 from tests.trainer import tiny
@@ -57,6 +59,61 @@ def test_a_model_that_is_not_there_is_told_with_what_to_do(ask: Any, hub: Path) 
 def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
     with pytest.raises(Fatal, match=r"model\.name"):
         loaded(tiny.profile(tmp_path))
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def with_config(file: Path, **changes: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "cut off": (lambda m: cut(m / "model.safetensors"), "Error while"),
+    "gone": (lambda m: (m / "model.safetensors").unlink(), "no file named model.safetensors"),
+    "a layer too few": (
+        lambda m: with_config(m / "config.json", num_hidden_layers=3, layer_types=None),
+        "12 of its weights are missing or of another size: model.layers.2",
+    ),
+    "another width": (
+        lambda m: with_config(m / "config.json", intermediate_size=128),
+        "6 of its weights are missing or of another size: model.layers.0.mlp",
+    ),
+    "another kind": (lambda m: with_config(m / "config.json", model_type="x"), "type `x`"),
+    "no config": (lambda m: (m / "config.json").write_text("{"), "not a valid JSON"),
+    "no tokenizer": (
+        lambda m: [path.rename(m / path.stem[::-1]) for path in m.glob("tokenizer*")],
+        "has no tokenizer",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_base_that_is_not_whole_is_told_and_never_filled_with_random_weights(
+    what: str, tmp_path: Path
+) -> None:
+    profile = tiny_profile(tmp_path)
+    damage, told = BROKEN[what]
+    damage(tmp_path)
+    with pytest.raises(Fatal, match=rf"the model .* cannot be loaded: .*{told}.*model\.name"):
+        loaded(profile)
+
+
+def test_a_base_without_weights_is_told_before_a_round_is_begun(tmp_path: Path) -> None:
+    tiny.save_tokenizer(tmp_path)
+    with pytest.raises(Fatal, match=r"has no weights - set model\.name"):
+        base_of(tiny.profile(tmp_path), None)
+
+
+def test_a_device_that_others_fill_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def from_pretrained(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    profile = tiny_profile(tmp_path)
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", from_pretrained)
+    with pytest.raises(Fatal, match=r"too little free memory .*nvidia-smi"):
+        loaded(profile)
 
 
 def test_any_changed_tensor_changes_the_bases_digest(tmp_path: Path) -> None:
