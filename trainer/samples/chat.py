@@ -51,13 +51,14 @@ class Chat(SampleFormat):
         (document,) = documents
         language, text, frame = document.taken.language, document.text, setting.frame
         cut = split_at(text, language, setting.data.context_share)
+        context, reply = text[:cut], text[cut:]
         asked = instruction(language, setting.dice(document))
         return (
             *frame.opening,
             Segment(f"{asked}\n\n", is_supervised=False),
-            Segment(text[:cut], is_supervised=False),
+            Segment(context.rstrip() if frame.is_trimmed else context, is_supervised=False),
             *frame.turn,
-            Segment(text[cut:], is_supervised=True),
+            Segment(reply, is_supervised=True),
             *(frame.closing if document.is_end else ()),
         )
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from trainer.types import Segment
 
 _SYSTEM, _USER, _REPLY = "@codelupe:system@", "@codelupe:user@", "@codelupe:reply@"
+_SPACE = "\t\t"
+"""Behind the question: a template that trims drops it."""
 
 Segments = tuple[Segment, ...]
 
@@ -19,6 +21,8 @@ class Frame(NamedTuple):
     opening: Segments
     turn: Segments
     closing: Segments
+    is_trimmed: bool = False
+    """Whether the template drops white space at a question's end."""
 
 
 def frame_of(
@@ -32,8 +36,9 @@ def frame_of(
     """The frame with the system prompt in it. The template is asked once, not for each sample."""
     names = sorted(controls, key=len, reverse=True)
     if parts := _rendered(tokenizer, has_system=bool(system_prompt)):
+        space = parts.pop(1)
         opening, turn, closing = (_segments(part, names, system_prompt) for part in parts)
-        return Frame(opening, turn, _supervised(closing))
+        return Frame(opening, turn, _supervised(closing), is_trimmed=not space)
     first = (Segment(begin, is_supervised=False, is_control=True),) if begin else ()
     before = f"{system_prompt}\n\n" if system_prompt else ""
     asked = Segment(f"{before}### Instruction:\n", is_supervised=False)
@@ -42,16 +47,19 @@ def frame_of(
     return Frame((*first, asked), (reply,), last)
 
 
-def _rendered(tokenizer: Any, *, has_system: bool) -> tuple[str, str, str] | None:
-    """The template's text around question and reply, if it has any that can be taken apart."""
+def _rendered(tokenizer: Any, *, has_system: bool) -> list[str] | None:
+    """The template's text before the question, directly behind it, before the reply and after it;
+    None where there is no template, or one that cannot be taken apart.
+    """
     if not getattr(tokenizer, "chat_template", None):
         return None
     from jinja2 import TemplateError
 
-    question = [{"role": "user", "content": _USER}, {"role": "assistant", "content": _REPLY}]
+    user, reply = f"{_USER}{_SPACE}", {"role": "assistant", "content": _REPLY}
+    question = [{"role": "user", "content": user}, reply]
     asked = [{"role": "system", "content": _SYSTEM}, *question]
     # Some templates know no system prompt: it goes before the question.
-    folded = [{"role": "user", "content": f"{_SYSTEM}\n\n{_USER}"}, question[1]]
+    folded = [{"role": "user", "content": f"{_SYSTEM}\n\n{user}"}, reply]
     system = _SYSTEM if has_system else ""
     for messages in (asked, folded) if has_system else (question,):
         try:
@@ -59,9 +67,9 @@ def _rendered(tokenizer: Any, *, has_system: bool) -> tuple[str, str, str] | Non
         except TemplateError:
             continue
         text = _swallowing(tokenizer).sub("", text)
-        parts = re.fullmatch(f"(.*{system}.*){_USER}(.*){_REPLY}(.*)", text, re.DOTALL)
-        if parts:
-            return parts[1], parts[2], parts[3]
+        shape = f"(.*{system}.*){_USER}({_SPACE}|)(.*){_REPLY}(.*)"
+        if parts := re.fullmatch(shape, text, re.DOTALL):
+            return [*parts.groups()]
     return None
 
 
