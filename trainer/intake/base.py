@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from codelupe_daemon.journal.clusters import Member
@@ -17,6 +17,11 @@ CONNECTIONS_MAX: Final = 5
 """Of a source to a database."""
 PATIENCE_S = 120.0
 """For how long a source that is away is asked again, before `Transient` goes through."""
+
+
+def blocks(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """As many rows at a time."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 async def patiently(work: Callable[P, Awaitable[T]], *args: P.args, **options: P.kwargs) -> T:

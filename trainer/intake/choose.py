@@ -169,14 +169,22 @@ class Budget:
         return window.taken(best[:count].tolist(), Side.TRAIN), Counter(left)
 
     def measure(
-        self, window: Window, positions: Positions, side: Side, tokens_max: int
+        self,
+        window: Window,
+        positions: Positions,
+        side: Side,
+        tokens_max: int,
+        earlier: Sequence[Taken],
     ) -> tuple[list[Taken], Counter[NotTaken]]:
-        """Whatever their quality: in the order of their hashes."""
+        """Whatever their quality: in the order of their hashes, and as far as there is room with
+        what earlier rounds measured on. The hold-out stays as it is, elsewhere new rows go first.
+        """
         ordered = sorted(positions.tolist(), key=window.hashes.__getitem__)
-        chars = window.kept()["chars"][np.array(ordered, np.int64)]
-        count = self.fitting(chars, MEASURED_MAX, tokens_max)
-        left = Counter({NotTaken.OVER_BUDGET: len(ordered) - count})
-        return window.taken(ordered[:count], side), left
+        new = window.taken(ordered[:MEASURED_MAX], side)
+        rows = [*earlier, *new] if side is Side.HOLDOUT else [*new, *earlier]
+        rows = rows[: self.fitting([row.chars for row in rows], MEASURED_MAX, tokens_max)]
+        taken = sum(row.origin is Origin.NEW for row in rows)
+        return rows, Counter({NotTaken.OVER_BUDGET: len(ordered) - taken})
 
     def fitting(self, chars: Sequence[int] | Array, rows_max: int, tokens_max: int | None) -> int:
         """How many of these rows, in this order, are within the limits; never none of some."""

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from codelupe_daemon import elastic
 from codelupe_daemon.elastic import CODE, WATERMARKS, Gone, explained, refusal
-from codelupe_daemon.errors import CodeLupeError, Fatal, Transient
+from codelupe_daemon.errors import Fatal, Transient
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.clusters import Member
-from trainer.intake.base import PATIENCE_S, Source, patiently
+from trainer.intake.base import PATIENCE_S, Source, blocks, patiently
 from trainer.types import Candidate
 
 PAGE_ROWS: Final = 5000
@@ -145,8 +145,8 @@ class ElasticsearchSource(Source):
     ) -> dict[bytes, Mapping[str, Any]]:
         """This field of the documents that are there, whether or not a search sees them yet."""
         found: dict[bytes, Mapping[str, Any]] = {}
-        for start in range(0, len(hashes), at_once):
-            ids = [one.hex() for one in hashes[start : start + at_once]]
+        for block in blocks(hashes, at_once):
+            ids = [one.hex() for one in block]
             documents = await patiently(self._documents, ids, field)
             found |= {bytes.fromhex(one["_id"]): one["_source"] for one in documents}
         return found
@@ -156,8 +156,9 @@ class ElasticsearchSource(Source):
             with explained():
                 answer = await self._es.mget(index=CODE, ids=ids, source_includes=[field])
             for one in answer["docs"]:
-                if "error" in one:
-                    raise _refusal(one["error"])
+                if "error" in one:  # its index is not there, or its shard is away
+                    is_gone = one["error"]["type"] == "index_not_found_exception"
+                    raise refusal(404 if is_gone else 503, one["error"])
         return [one for one in answer["docs"] if one["found"]]
 
 
@@ -169,12 +170,6 @@ def _there() -> Iterator[None]:
         raise Fatal(
             f"Elasticsearch has no index {CODE}: `codelupe replay elasticsearch` makes it"
         ) from error
-
-
-def _refusal(error: Mapping[str, Any]) -> CodeLupeError:
-    """Of one document: its index is not there, or its shard is away."""
-    is_gone = error["type"] == "index_not_found_exception"
-    return refusal(404 if is_gone else 503, error)
 
 
 def _candidate(hit: Mapping[str, Any]) -> Candidate:

@@ -8,21 +8,20 @@ rounds to train on again, and what earlier rounds measured on, as far as it stil
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from codelupe_daemon.errors import Fatal
-from trainer.intake.base import Pending, Source
+from trainer.intake.base import Pending, Source, blocks
 from trainer.intake.choose import CHARS_PER_TOKEN, MEASURED_MAX, Budget, Filters, Positions, Window
 from trainer.intake.sides import Judged, cluster_key, judge, of_repositories, repo_key
 from trainer.profile import Profile
 from trainer.registry.base import Registry
 from trainer.types import Base, Candidate, Manifest, NotTaken, Origin, Side, Taken
 
-T = TypeVar("T")
 REPLAY_POOL: Final = 50_000
 """The newest rows of earlier rounds, of which a round's replay is drawn."""
 _AT_ONCE: Final = 500
@@ -96,12 +95,12 @@ async def freeze(
     measured, tokens_max = [], profile.evaluation.validation_rows_max * profile.model.max_length
     train_hashes = {row.content_hash for row in train}
     for side in (Side.VALIDATION, Side.HOLDOUT):
-        new, left = budget.measure(window, positions[side], side, tokens_max)
-        not_taken += left
-        known = {row.content_hash for row in new}
+        new = {window.hashes[at] for at in positions[side].tolist()}
         earlier = await sorting.measured_before(side, train_hashes)
-        both = [*new, *(row for row in earlier if row.content_hash not in known)]
-        measured += both[: budget.fitting([row.chars for row in both], MEASURED_MAX, tokens_max)]
+        known = [row for row in earlier if row.content_hash not in new]
+        rows, left = budget.measure(window, positions[side], side, tokens_max, known)
+        not_taken += left
+        measured += rows
     manifest = Manifest(
         session_id, profile.name, source.name, from_id, read.to_id, seed, base,
         profile.model_dump(mode="json"), [*budget.order([*train, *replay]), *measured],
@@ -201,7 +200,7 @@ class _Sorting:
         repos = window.repos()
         self._decide(repos)
         sides = np.array([_SIDES.index(self._repos[repo]) for repo in repos], np.int8)
-        for block in _blocks(list(window.clusters), _AT_ONCE):
+        for block in blocks(list(window.clusters), _AT_ONCE):
             judged = await self._judge({at: self._repos[repos[at]] for at in block}, window)
             for at, one in judged.items():
                 self.leaked += one.is_leak
@@ -242,7 +241,7 @@ class _Sorting:
         name = self._profile.name
         found: list[Taken] = []
         rows = await self._registry.measured(name, side, MEASURED_MAX)
-        for block in _blocks(rows, _AT_ONCE):
+        for block in blocks(rows, _AT_ONCE):
             hashes = [row.content_hash for row in block]
             alive = await self._source.alive(hashes)
             members = await self._source.members(hashes)
@@ -269,14 +268,9 @@ async def _replay(
         return []
     pool = await registry.replay(profile.name, REPLAY_POOL)
     found: list[Taken] = []
-    for block in _blocks(budget.draw_replay(pool, Filters(profile.data)), _AT_ONCE):
+    for block in blocks(budget.draw_replay(pool, Filters(profile.data)), _AT_ONCE):
         alive = await source.alive([row.content_hash for row in block])
         found += (row for row in block if row.content_hash in alive)
         if len(found) >= wanted:
             break
     return found[:wanted]
-
-
-def _blocks(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]

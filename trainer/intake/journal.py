@@ -10,7 +10,7 @@ import orjson
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.clusters import ClusterStore, Member, WindowRow
 from codelupe_daemon.model import Op
-from trainer.intake.base import Source, patiently
+from trainer.intake.base import Source, blocks, patiently
 from trainer.types import Candidate, Verdict
 
 PAGE_ROWS: Final = 10_000
@@ -47,16 +47,14 @@ class JournalSource(Source):
 
     async def texts(self, hashes: Sequence[bytes]) -> dict[bytes, str]:
         found: dict[bytes, str] = {}
-        for start in range(0, len(hashes), TEXTS_AT_ONCE):
-            block = hashes[start : start + TEXTS_AT_ONCE]
+        for block in blocks(hashes, TEXTS_AT_ONCE):
             live = await patiently(self._journal.live_by_hashes, block, content=True)
             found |= {one.content_hash: one.content for one in live if one.content is not None}
         return found
 
     async def alive(self, hashes: Sequence[bytes]) -> set[bytes]:
         found: set[bytes] = set()
-        for start in range(0, len(hashes), PAGE_ROWS):
-            block = hashes[start : start + PAGE_ROWS]
+        for block in blocks(hashes, PAGE_ROWS):
             live = await patiently(self._journal.live_by_hashes, block, content=False)
             found |= {one.content_hash for one in live}
         return found

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import apsw
 
 from codelupe_daemon.paths import storable
-from trainer.intake.base import Source, patiently
+from trainer.intake.base import Source, blocks, patiently
 from trainer.types import Candidate
 
 PAGE_ROWS: Final = 2000
@@ -78,8 +78,7 @@ class TextSource(Source):
     async def texts(self, hashes: Sequence[bytes]) -> dict[bytes, str]:
         """By the hash of what is there now: a text that was changed since is another one."""
         found: dict[bytes, str] = {}
-        for start in range(0, len(hashes), TEXTS_AT_ONCE):
-            wanted = set(hashes[start : start + TEXTS_AT_ONCE])
+        for wanted in map(set, blocks(hashes, TEXTS_AT_ONCE)):
             texts = await patiently(self._read, await self._ids(wanted))
             by_hash = {hash_of(text): text for text in texts if text is not None}
             found |= {one: text for one, text in by_hash.items() if one in wanted}
@@ -87,8 +86,8 @@ class TextSource(Source):
 
     async def alive(self, hashes: Sequence[bytes]) -> set[bytes]:
         found: set[bytes] = set()
-        for start in range(0, len(hashes), TEXTS_AT_ONCE):
-            found |= (await self.texts(hashes[start : start + TEXTS_AT_ONCE])).keys()
+        for block in blocks(hashes, TEXTS_AT_ONCE):
+            found |= (await self.texts(block)).keys()
         return found
 
     async def _ids(self, hashes: set[bytes]) -> list[int]:

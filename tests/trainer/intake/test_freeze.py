@@ -248,6 +248,23 @@ async def test_measured_rows_are_bounded(registry: Registry) -> None:
     assert manifest.not_taken == {NotTaken.OVER_BUDGET: 40 - rows}
 
 
+async def test_a_hold_out_that_is_full_stays_as_it_is(registry: Registry) -> None:
+    """And what was validated makes room for what is new."""
+    sides = {"holdout_share": 0.3, "min_holdout_repos": 1, "validation_share": 0.3}
+    plan = profile(**sides)
+    repos = named(Side.HOLDOUT, plan), named(Side.VALIDATION, plan)
+    source = Listed([candidate(n, repo=repos[n % 2], chars=7000) for n in range(41)])
+    first = await trained(source, registry, plan)
+    source.listed += [candidate(n, repo=repos[n % 2], chars=7000) for n in range(41, 101)]
+    second, _ = await frozen(source, registry, plan, 2)
+    assert second.not_taken == {NotTaken.OVER_BUDGET: 60 - 14}
+    assert ids(second, side=Side.HOLDOUT) == ids(first, side=Side.HOLDOUT)
+    assert min(ids(second, side=Side.VALIDATION)) > 40
+    source.dead = {first.taken[-1].content_hash}
+    third, _ = await frozen(source, registry, plan, 3)
+    assert len(ids(third, side=Side.HOLDOUT, origin=Origin.NEW)) == 1
+
+
 async def test_what_touches_the_hold_out_is_not_trained(registry: Registry) -> None:
     plan = profile(holdout_share=0.3, min_holdout_repos=1)
     train, holdout = named(Side.TRAIN, plan), named(Side.HOLDOUT, plan)
