@@ -58,7 +58,13 @@ def test_the_service_trains_tells_and_stops(trainer: Trainer) -> None:
         process = service.start("run", "--port", str(port))
         manager.socket.settimeout(LIMIT_S)
         assert manager.heard() == "READY=1"
-        wait(lambda: '"v0001"' in (asked(port, "/status") or ""))
+        heard: list[str] = []
+
+        def is_published() -> bool:
+            heard.extend(manager.waiting())
+            return '"v0001"' in (asked(port, "/status") or "")
+
+        wait(is_published)
         health = json.loads(asked(port, "/health"))
         assert health["status"] == "healthy"
         assert health["last_trained_id"] > 0
@@ -67,7 +73,8 @@ def test_the_service_trains_tells_and_stops(trainer: Trainer) -> None:
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=LIMIT_S)[1]
         assert process.returncode == 0, said
-        heard = [*iter(manager.heard, "STOPPING=1")]
+        heard.extend(manager.waiting())
+        assert "STOPPING=1" in heard
         assert any("WATCHDOG=1" in one for one in heard)
     assert (trainer.models / "active").readlink() == Path("v0001")
 
