@@ -87,8 +87,9 @@ class ElasticsearchSource(Source):
                 await patiently(elastic.check, self._es)
 
     async def told(self, row_id: int) -> bytes | None:
-        """A document that was written anew since has another number."""
-        return await super().told(row_id) or None
+        """A document that was written anew since has another number; an index that is filled has
+        not all of them yet."""
+        return (await super().told(row_id) or None) if await self.head() >= row_id else None
 
     async def _pages(
         self, fields: Sequence[str], order: str, query: Mapping[str, Any]

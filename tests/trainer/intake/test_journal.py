@@ -196,6 +196,7 @@ async def test_an_index_that_is_gone(journal: InJournal) -> None:
     assert isinstance(journal, InElasticsearch)
     await journal.source.open()
     assert await journal.source.head() == 0
+    assert await journal.source.told(5) is None
     with pytest.raises(Fatal, match="codelupe replay elasticsearch"):
         await all_rows(journal.source, 0, 5)
     with pytest.raises(Fatal, match="codelupe replay elasticsearch"):
