@@ -160,7 +160,7 @@ async def versions(settings: Settings, activate: str | None) -> list[dict[str, A
     """Newest first; `activate` makes one of them the active one."""
     profile = load_profile(settings.profile, ())
     models_dir = _models_dir(settings)
-    async with registry(settings) as kept:
+    async with registry(settings, create=False) as kept:
         found = await kept.versions(profile.name)
         if activate is not None:
             for one in found:

@@ -145,6 +145,19 @@ async def test_settings_name_the_file_beside_the_store(tmp_path: Path) -> None:
     assert Settings().profile == training.DEFAULT_PROFILE
 
 
+async def test_who_only_looks_makes_nothing_where_nothing_is(tmp_path: Path) -> None:
+    settings = Settings(store=str(tmp_path / "wrong" / "codelupe.db"))
+    with pytest.raises(Fatal, match=r"no store at .*wrong/codelupe\.db.*--store"):
+        async with opening(settings, create=False):
+            raise AssertionError
+    assert not list(tmp_path.iterdir())
+    for there in ("store.db", "mine-trainer.db"):
+        (tmp_path / there).touch()
+        beside = Settings(store=str(tmp_path / f"{there.removesuffix('-trainer.db')}"))
+        async with opening(beside, create=False) as registry:
+            assert await registry.versions() == []
+
+
 # -- served ---------------------------------------------------------------------------------------
 
 
