@@ -74,7 +74,12 @@ def device(kind: str | None, profile: Profile) -> Device:
     if kind not in {None, "cuda", "mps", "cpu"}:
         raise UsageError(f"--device is {kind!r}: it may be cuda, mps or cpu")
     if kind in {None, "cuda"} and torch.cuda.is_available():
-        index = int(os.environ.get("LOCAL_RANK", "0"))
+        index, cards = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if index >= cards:
+            raise Fatal(
+                f"there is no GPU for process {index + 1} of this machine: start as many as it has"
+                f" (torchrun --nproc-per-node {cards})"
+            )
         card = torch.cuda.get_device_properties(index)
         can_flash = _imports("flash_attn")
         capability = (card.major, card.minor)

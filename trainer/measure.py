@@ -18,14 +18,15 @@ from transformers import (
     TrainerCallback,
 )
 
-from trainer.devices import Device, trained_precision
-from trainer.finetune.loss import losses_of
+from trainer.devices import GB, Device, trained_precision
+from trainer.errors import OutOfMemory
+from trainer.finetune.loss import causal_of, losses_of
 
 # The very arguments and adapter of a round: what is measured is what will run.
 from trainer.finetune.recipe import _arguments
-from trainer.memory import CONTEXT, plan
+from trainer.memory import CONTEXT, MemoryPlan, check, plan
 from trainer.models import architecture_of
-from trainer.models.base import linear_layers
+from trainer.models.base import linear_layers, needs_own_loss
 from trainer.models.load import DTYPES, _adapted, _attention, _cast_adapter, config_of
 from trainer.profile import Profile
 
@@ -41,14 +42,32 @@ PARTS = {
 
 def measure(profile: Profile, device: Device) -> dict[str, dict[str, int]]:
     """`{planned, measured}` bytes by part; on a GPU also of its `peak`, by torch's allocator, which
-    does not see CUDA's own context."""
+    does not see CUDA's own context. Raises `Fatal` where the plan does not fit, and `OutOfMemory`
+    where it does and the steps do not."""
     config = config_of(profile)
     planned = plan(profile, device, config)
+    check(planned, profile, device)
+    try:
+        return _measured(profile, device, config, planned)
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            f"{device.name} has less memory free than the {planned.total_bytes / GB:.1f} GiB that"
+            " were planned: end what else uses it (nvidia-smi shows that), or lower"
+            " training.micro_batch"
+        ) from error
+
+
+def _measured(
+    profile: Profile, device: Device, config: Mapping[str, Any], planned: MemoryPlan
+) -> dict[str, dict[str, int]]:
     model = _model(profile, device, config)
     watch = _Watch()
     if device.kind == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    with TemporaryDirectory() as folder, losses_of(model, is_chunked=True):
+    with (
+        TemporaryDirectory() as folder,
+        losses_of(model, is_chunked=not needs_own_loss(causal_of(model).config)),
+    ):
         arguments = _arguments(profile, device, Path(folder), planned.batches)
         arguments.max_steps = STEPS
         rows = _Rows(profile, config["vocab_size"])

@@ -123,6 +123,14 @@ def test_a_card_that_is_not_there_is_refused_with_what_would_fit() -> None:
         device(None, STARCODER)
 
 
+def test_more_processes_than_cards_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(Fatal, match=r"no GPU for process 3 .* --nproc-per-node 2"):
+        device("cuda", STARCODER)
+
+
 @without_a_gpu
 def test_a_cpu_is_taken_where_it_does_or_is_asked_for() -> None:
     assert device("cpu", STARCODER).kind == "cpu"

@@ -13,6 +13,7 @@ from codelupe_daemon.errors import Fatal, UsageError
 from tests.trainer.live import Live
 from tests.trainer.tiny import MODEL_TYPES, tiny
 from trainer.devices import GB, Device, device, without_card
+from trainer.errors import OutOfMemory
 from trainer.memory import CARDS, LOGITS, Batches, card, check, pages, plan, table
 from trainer.profile import DEFAULT_PROFILE, Profile, load_profile, shipped
 from trainer.shapes import shape_of
@@ -232,6 +233,20 @@ def test_three_steps_take_what_was_planned(
     on: Device = device("cpu", profile)
     for part, found in measure(profile, on).items():
         assert found["planned"] == pytest.approx(found["measured"], rel=0.05, abs=16), part
+
+
+def test_what_does_not_fit_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer import measure
+
+    with pytest.raises(Fatal, match=r"needs .* GiB also with a micro-batch of 1"):
+        measure.measure(DEFAULT, CPU._replace(memory_bytes=GB))
+
+    def runs_out(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(measure, "_model", runs_out)
+    with pytest.raises(OutOfMemory, match=r"cpu has less memory free than the .* GiB that were"):
+        measure.measure(tiny_profile("qwen2", {}, {}, "adamw_fused"), CPU)
 
 
 def tiny_profile(

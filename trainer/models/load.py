@@ -146,6 +146,9 @@ def _or_fatal(profile: Profile, ask: partial[Any]) -> Any:
         ) from error
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         first = str(error).strip().partition("\n")[0]
+        folder = Path(profile.model.name).expanduser()
+        if folder.is_absolute() and not folder.exists():
+            first = "there is no such folder"
         raise Fatal(
             f"the model {profile.model.name} cannot be loaded: {first} - set model.name to a "
             "folder with it, or to a name on the hub that can be reached; without a network get it "

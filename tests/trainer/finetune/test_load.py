@@ -59,6 +59,8 @@ def test_a_model_that_is_not_there_is_told_with_what_to_do(ask: Any, hub: Path) 
 def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
     with pytest.raises(Fatal, match=r"model\.name"):
         loaded(tiny.profile(tmp_path))
+    with pytest.raises(Fatal, match="nowhere cannot be loaded: there is no such folder"):
+        config_of(tiny.profile(tmp_path / "nowhere"))
 
 
 def cut(file: Path) -> None:
