@@ -44,10 +44,6 @@ class Secrets:
             if sort not in _OPTIONAL or self._policies[_OPTIONAL[sort]] is not Policy.KEEP
         )
 
-    def rejects(self, finding: Finding) -> bool:
-        """Whether its text is left out instead of redacted."""
-        return self._policies[finding.kind] is Policy.REJECT
-
     def find(
         self,
         buffer: memoryview,
@@ -81,7 +77,7 @@ class Secrets:
             finding = _CHECKS[sort](text, at)
             if finding is not None and self._is_wanted(finding, comments):
                 findings.append(finding)
-        return _without_overlaps(findings)
+        return _without_overlaps(findings, text)
 
     def _is_wanted(self, finding: Finding, comments: Comments) -> bool:
         policy = self._policies[finding.kind]
@@ -90,8 +86,11 @@ class Secrets:
         return policy is not Policy.KEEP
 
 
-def _without_overlaps(findings: list[Finding]) -> list[Finding]:
-    """Of two that overlap, the graver one if it is inside the other, else both as one."""
+def _without_overlaps(findings: list[Finding], text: bytes) -> list[Finding]:
+    """Of two that overlap, the graver one if it is inside the other, else both as one.
+
+    As one also where a token is in the domain of an address: what is before it is one as well.
+    """
     chosen: list[Finding] = []
     for finding in sorted(findings, key=lambda f: (f.start, -f.end, _GRAVITY[f.kind])):
         if not chosen or finding.start >= chosen[-1].end:
@@ -99,9 +98,10 @@ def _without_overlaps(findings: list[Finding]) -> list[Finding]:
             continue
         before = chosen[-1]
         is_graver = _GRAVITY[finding.kind] < _GRAVITY[before.kind]
-        if finding.end <= before.end:
+        is_rest = before.kind is Kind.EMAIL and b"@" in text[before.start : finding.start]
+        if finding.end <= before.end and not (is_graver and is_rest):
             chosen[-1] = finding if is_graver else before
         else:
             kind = finding.kind if is_graver else before.kind
-            chosen[-1] = Finding(kind, before.start, finding.end)
+            chosen[-1] = Finding(kind, before.start, max(before.end, finding.end))
     return chosen
