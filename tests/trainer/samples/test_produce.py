@@ -123,7 +123,7 @@ async def test_the_same_arguments_give_the_same_bytes(tmp_path: Path, qwen: Any)
     assert files(tmp_path / "one") != files(tmp_path / "other")
 
 
-@pytest.mark.parametrize("after", range(1, 30, 3))
+@pytest.mark.parametrize("after", range(1, 20, 3))
 async def test_interrupted_anywhere_and_gone_on_with(tmp_path: Path, qwen: Any, after: int) -> None:
     asked = 0
 
@@ -134,9 +134,7 @@ async def test_interrupted_anywhere_and_gone_on_with(tmp_path: Path, qwen: Any, 
 
     await made(tmp_path / "whole", qwen)
     stopped = await made(tmp_path / "stopped", qwen, is_stopping=is_stopping)
-    if stopped.is_whole:
-        assert files(tmp_path / "stopped") == files(tmp_path / "whole")
-        return
+    assert not stopped.is_whole
     assert not (tmp_path / "stopped" / "done.json").exists()
     with pytest.raises(Transient, match="was stopped"):
         read(tmp_path / "stopped")
