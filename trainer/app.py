@@ -37,6 +37,8 @@ ROUNDS_MAX = 1_000_000
 
 async def run(settings: Settings, overrides: Sequence[str], events: Events) -> None:
     """Poll, train and publish until a signal comes."""
+    if distributed.world_size() > 1:
+        raise UsageError("`run` is one process: under torchrun it is `codelupe-trainer once`")
     profile = load_profile(settings.profile, overrides)
     notifier = Notifier()
     async with _parts(settings, profile, events) as parts:

@@ -128,6 +128,13 @@ def test_two_processes_are_one_trainer(trainer: Trainer) -> None:
     assert alone.json(*command, program=torchrun)["session"] is None
 
 
+def test_the_service_is_one_process(trainer: Trainer) -> None:
+    among = trainer._replace(settings={**trainer.settings, "WORLD_SIZE": "2"})
+    assert among.fails("run") == (
+        2, "codelupe-trainer: `run` is one process: under torchrun it is `codelupe-trainer once`"
+    )  # fmt: skip
+
+
 def test_a_stop_leaves_the_round_open(trainer: Trainer) -> None:
     process = trainer.start("once", "--json", "--set", "training.epochs=50")
     trained = "select 1 from training_progress where step > 2"
