@@ -35,7 +35,7 @@ looks at what is under way."""
 LOOKS_MAX: Final = 5
 _COLUMNS: Final = ("id", "file_path", "content", "language", "quality_score", "created_at")
 _PAGE: Final = """
-select id, {content}, {file_path}, {language}, quality_score, {created_at}
+select id, {content}, {file_path}, {language}, cast(quality_score as double precision), {created_at}
 from (select *, sum(coalesce(octet_length(content), 0)) over (order by id) as size_bytes
       from (select * from processed_files
             where id > cast($1 as bigint) and id <= cast($2 as bigint) order by id limit $3) page

@@ -213,6 +213,14 @@ def test_where_a_path_stands(path: str, place: tuple[str, str]) -> None:
     assert place_of(path, "else") == place
 
 
+@pytest.mark.parametrize("score", ["good", b"\xff", ""])
+async def test_a_score_that_is_no_number_is_none(embedded: InSqliteTable, score: Any) -> None:
+    await embedded.add({"a/a": {"1.py": ANT}})
+    embedded.cx.execute("update processed_files set quality_score = ?", (score,))
+    embedded.cx.commit()
+    assert [row.quality for row in await all_rows(embedded.source)] == [0.0]
+
+
 @pytest.mark.parametrize(
     ("when", "seconds"),
     [("2026-01-02 03:04:05", 1767323045), (1767323045, 1767323045), ("yesterday", 0), (None, 0)],
