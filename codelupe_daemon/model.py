@@ -6,12 +6,15 @@ there are tens of thousands a second. What exists once a repository is a frozen 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 from codelupe_daemon.spdx import license_class
+
+T = TypeVar("T")
 
 
 class Reason(StrEnum):
@@ -74,9 +77,6 @@ PASSING_REASONS = frozenset({Reason.UNREADABLE, Reason.CHANGED_WHILE_READ})
 
 # What the listing alone decides: true of one entry, and of no other with the same object id.
 LISTING_REASONS = frozenset({Reason.SUBMODULE, Reason.SYMLINK, Reason.TOO_DEEP})
-
-# What the place decides, beside the bytes and the path class.
-PLACE_REASONS = LISTING_REASONS | {Reason.LICENSE, Reason.TAKEN_DOWN}
 
 
 class Op(StrEnum):
@@ -270,7 +270,7 @@ class LiveContent(NamedTuple):
 
 @dataclass(slots=True)
 class Recorded:
-    """What an append did, by op; `left_out` counts by reason."""
+    """How many rows of the journal were written, by op."""
 
     ops: dict[Op, int] = field(default_factory=dict)
 
@@ -281,6 +281,22 @@ class Recorded:
         for op, rows in other.ops.items():
             self.count(op, rows)
         return self
+
+
+def by_chars(
+    items: Iterable[T], chars_of: Callable[[T], int], chars_max: int, items_max: int = sys.maxsize
+) -> Iterator[list[T]]:
+    """Groups of items, in their order, whose texts fit into memory together; a longer one alone."""
+    group: list[T] = []
+    chars = 0
+    for item in items:
+        if group and (chars + chars_of(item) > chars_max or len(group) == items_max):
+            yield group
+            group, chars = [], 0
+        group.append(item)
+        chars += chars_of(item)
+    if group:
+        yield group
 
 
 PlaceKey = tuple[int, int, int, int, bytes, bytes]

@@ -386,7 +386,7 @@ class Pipeline:
             for one, at, size in zip(wanted, blobs.offsets, blobs.sizes, strict=True):
                 if 0 <= size <= MAX_BYTES:
                     files.append((one.paths[0], bytes(blobs.buffer[at : at + size])))
-        return await self._on(self._examining, partial(Surroundings.of, files))
+        return await self._start(self._examining, partial(Surroundings.of, files))
 
     async def _sort_out(self, state: _InVisit, within: Within, page: list[Listed]) -> list[Wanted]:
         """Send on what needs no reading; what does is returned."""
@@ -528,10 +528,7 @@ class Pipeline:
     # -- threads --------------------------------------------------------------------------------
 
     async def _fetch(self, work: Callable[[], T]) -> T:
-        return await self._on(self._fetching, work)
-
-    async def _on(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        return await self._start(pool, work)
+        return await self._start(self._fetching, work)
 
     def _start(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(pool, work)

@@ -71,11 +71,9 @@ def _journal(settings: Settings, *, to_look: bool) -> Journal:
     return ReadOnlyJournal(path) if is_read_only else SqliteJournal(path)
 
 
-@contextlib.asynccontextmanager
-async def queues(settings: Settings, store: Journal) -> AsyncIterator[Queues]:
+def queues(settings: Settings, store: Journal) -> AbstractAsyncContextManager[Queues]:
     """What daemons share beside the journal, which must be open."""
-    async with _open(_queues(settings, store), "redis") as shared:
-        yield shared
+    return _open(_queues(settings, store), "redis")
 
 
 async def frontier_state(settings: Settings) -> str:
@@ -89,14 +87,12 @@ async def frontier_state(settings: Settings) -> str:
         return f"database, because {error}"
 
 
-@contextlib.asynccontextmanager
-async def redis_link(settings: Settings) -> AsyncIterator[Link]:
+def redis_link(settings: Settings) -> AbstractAsyncContextManager[Link]:
     """The Redis of these settings, which must name one."""
     from codelupe_daemon.queues.redis_link import Link
 
     assert settings.redis is not None
-    async with _open(Link(settings.redis), "redis") as link:
-        yield link
+    return _open(Link(settings.redis), "redis")
 
 
 async def rebuild_queues(settings: Settings, store: Journal) -> None:
@@ -206,19 +202,15 @@ def search_name(settings: Settings) -> str:
     return f"search@{socket.gethostname()}" if settings.is_served else "search"
 
 
-@contextlib.asynccontextmanager
-async def search_index(
+def search_index(
     settings: Settings, *, is_read_only: bool = False
-) -> AsyncIterator[SearchIndex]:
+) -> AbstractAsyncContextManager[SearchIndex]:
     from codelupe_daemon.consume.search_index import SearchIndex
 
     path = settings.search_path
     if not is_read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
-    async with _open(
-        SearchIndex(path, is_read_only=is_read_only, name=search_name(settings))
-    ) as index:
-        yield index
+    return _open(SearchIndex(path, is_read_only=is_read_only, name=search_name(settings)))
 
 
 def clusters(settings: Settings, store: Journal) -> AbstractAsyncContextManager[ClusterStore]:
@@ -247,22 +239,17 @@ def trainers_tables(settings: Settings, store: Journal) -> training.Place:
     return training.beside(settings.store_path)
 
 
-@contextlib.asynccontextmanager
-async def _near_duplicates(settings: Settings, store: Journal) -> AsyncIterator[Consumer]:
+def _near_duplicates(settings: Settings, store: Journal) -> AbstractAsyncContextManager[Consumer]:
     from codelupe_daemon.consume.near_duplicates import NearDuplicates
 
-    states = _clusters(settings, store)
-    async with _open(NearDuplicates(states, settings.near_duplicate_share)) as consumer:
-        yield consumer
+    return _open(NearDuplicates(_clusters(settings, store), settings.near_duplicate_share))
 
 
-@contextlib.asynccontextmanager
-async def _redis(settings: Settings, store: Journal) -> AsyncIterator[Consumer]:
+def _redis(settings: Settings, store: Journal) -> AbstractAsyncContextManager[Consumer]:
     from codelupe_daemon.consume.redis_sets import RedisSets
 
     assert settings.redis is not None
-    async with _open(RedisSets(_clusters(settings, store), settings.redis), "redis") as consumer:
-        yield consumer
+    return _open(RedisSets(_clusters(settings, store), settings.redis), "redis")
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -18,14 +18,14 @@ from codelupe_daemon import elastic
 from codelupe_daemon.consume import elasticsearch_index as index
 from codelupe_daemon.consume.elasticsearch_bulk import IN_FLIGHT, REQUEST_BYTES, Flight, bulk
 from codelupe_daemon.consume.elasticsearch_clusters import ClusterFields
-from codelupe_daemon.consume.elasticsearch_documents import Change, groups, plan, put
+from codelupe_daemon.consume.elasticsearch_documents import Change, plan, put
 from codelupe_daemon.consume.elasticsearch_repositories import Repositories
 from codelupe_daemon.consume.runner import DeadLetter, Holding, Lease, LeaseLost, StoredConsumer
 from codelupe_daemon.elastic import CODE, CODE_WRITE, Gone, explained
 from codelupe_daemon.errors import Fatal
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.clusters import ClusterStore
-from codelupe_daemon.model import Entry
+from codelupe_daemon.model import Entry, by_chars
 
 T = TypeVar("T")
 
@@ -182,7 +182,8 @@ class ElasticsearchIndex(StoredConsumer):
     async def holdings(self) -> AsyncIterator[list[Holding]]:
         source = ["content_chars"]
         async for page in elastic.pages(self._es, CODE, size=HOLDINGS_ROWS, source=source):
-            for ids in _fitting(page):
+            for hits in by_chars(page, lambda hit: hit["_source"]["content_chars"], TEXT_CHARS):
+                ids = [hit["_id"] for hit in hits]
                 with explained():
                     found = await self._es.mget(
                         index=CODE, ids=ids, source_includes=["content", "journal_id"]
@@ -230,7 +231,7 @@ class ElasticsearchIndex(StoredConsumer):
         clusters = await self._clusters.clusters_of(
             [one.entry.content_hash for one in todo.changes]
         )
-        chars = sum(one.live.content_chars for one in todo.changes)
+        chars = sum(map(_chars_of, todo.changes))
         share = max(SHARE_MIN_BYTES, chars // self._in_flight)  # so that all are under way at once
         request_bytes = min(self._request_bytes, share)
         async with bulk(
@@ -238,7 +239,7 @@ class ElasticsearchIndex(StoredConsumer):
         ) as writer:
             for delete in todo.deletes:
                 await writer.add(delete)
-            for group in groups(todo.changes, TEXT_CHARS):
+            for group in by_chars(todo.changes, _chars_of, TEXT_CHARS):
                 texts = await self._texts(group, todo.texts)
                 for change in group:
                     content_hash = change.entry.content_hash
@@ -319,18 +320,8 @@ async def _until(at: float) -> None:
     await asyncio.sleep(max(0.0, at - time.monotonic()))
 
 
-def _fitting(page: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
-    """Ids of documents whose texts fit into memory together."""
-    ids: list[str] = []
-    chars = 0
-    for hit in page:
-        if ids and chars + hit["_source"]["content_chars"] > TEXT_CHARS:
-            yield ids
-            ids, chars = [], 0
-        ids.append(hit["_id"])
-        chars += hit["_source"]["content_chars"]
-    if ids:
-        yield ids
+def _chars_of(change: Change) -> int:
+    return change.live.content_chars
 
 
 def _holding(document: Mapping[str, Any]) -> Holding:

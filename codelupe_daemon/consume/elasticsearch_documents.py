@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -55,20 +55,6 @@ def plan(entries: Sequence[Entry], live: Mapping[bytes, LiveContent], min_qualit
             deletes.append(_delete(entry))
     texts = {entry.content_hash: entry.content for entry in entries if entry.content is not None}
     return Plan(deletes, changes, texts)
-
-
-def groups(changes: Sequence[Change], chars_max: int) -> Iterator[list[Change]]:
-    """Of changes whose texts fit into memory together."""
-    group: list[Change] = []
-    chars = 0
-    for change in changes:
-        if group and chars + change.live.content_chars > chars_max:
-            yield group
-            group, chars = [], 0
-        group.append(change)
-        chars += change.live.content_chars
-    if group:
-        yield group
 
 
 def put(change: Change, text: str, cluster: Cluster | None) -> Action:

@@ -22,7 +22,7 @@ import orjson
 from codelupe_daemon.errors import Fatal, UsageError
 from codelupe_daemon.journal.base import ExportRow, Journal
 from codelupe_daemon.journal.clusters import ClusterStore
-from codelupe_daemon.model import LiveContent, Place
+from codelupe_daemon.model import LiveContent, Place, by_chars
 
 FACTS_PER_PAGE = 2000
 TEXT_PER_PAGE_CHARS = 8 << 20
@@ -205,7 +205,7 @@ async def _write(source: _Source, writer: _Writer, watermark: int) -> tuple[list
         written += (row.id for row in rows)
         if source.options.duplicates is Choice.KEEP:
             rows = [place for row in rows for place in await _everywhere(source.journal, row)]
-        for part in _slices(rows):
+        for part in by_chars(rows, _chars_of, TEXT_PER_PAGE_CHARS):  # a writer copies every text
             await asyncio.to_thread(writer.write, part)
         count += len(rows)
     return written, count
@@ -223,18 +223,8 @@ async def _everywhere(journal: Journal, row: LiveContent) -> list[LiveContent]:
     ]
 
 
-def _slices(rows: Sequence[LiveContent]) -> Iterator[list[LiveContent]]:
-    """What a writer, which copies every text, takes at once."""
-    part: list[LiveContent] = []
-    chars = 0
-    for row in rows:
-        if part and chars + row.content_chars > TEXT_PER_PAGE_CHARS:
-            yield part
-            part, chars = [], 0
-        part.append(row)
-        chars += row.content_chars
-    if part:
-        yield part
+def _chars_of(row: LiveContent) -> int:
+    return row.content_chars
 
 
 async def _pages(source: _Source, watermark: int) -> AsyncIterator[list[int]]:

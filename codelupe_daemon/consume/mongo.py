@@ -17,7 +17,7 @@ from codelupe_daemon.consume.runner import Holding, Lease, LeaseLost, StoredCons
 from codelupe_daemon.errors import Fatal, Rejected, Transient
 from codelupe_daemon.journal.base import Journal
 from codelupe_daemon.journal.consumers import ConsumerStore
-from codelupe_daemon.model import Entry, LiveContent
+from codelupe_daemon.model import Entry, LiveContent, by_chars
 
 try:
     from pymongo import AsyncMongoClient, DeleteOne, ReplaceOne, WriteConcern
@@ -122,8 +122,9 @@ class Mongo(StoredConsumer):
 
     async def _put_live(self, hashes: Collection[bytes]) -> None:
         places = await self._journal.live_by_hashes([*hashes], content=False)
-        for group in _groups(places):
-            rows = await self._journal.live_by_hashes(group, content=True)
+        for group in by_chars(places, lambda row: row.content_chars, BULK_CHARS):
+            some = [row.content_hash for row in group]
+            rows = await self._journal.live_by_hashes(some, content=True)
             await self._write([_put(row) for row in rows])
 
     async def _delete_dead(self, hashes: Collection[bytes]) -> None:
@@ -141,20 +142,6 @@ class Mongo(StoredConsumer):
             return
         with _explained():
             await self._code.bulk_write(operations, ordered=False)
-
-
-def _groups(rows: Sequence[LiveContent]) -> Iterator[list[bytes]]:
-    """Hashes of texts that are together small enough to be held in memory."""
-    group: list[bytes] = []
-    chars = 0
-    for row in rows:
-        if group and chars + row.content_chars > BULK_CHARS:
-            yield group
-            group, chars = [], 0
-        group.append(row.content_hash)
-        chars += row.content_chars
-    if group:
-        yield group
 
 
 def _put(row: LiveContent) -> ReplaceOne[_Document]:

@@ -148,10 +148,7 @@ class SearchIndex(Consumer):
             _create(cx)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
-        def explained() -> T:
-            with _explained(self._path):
-                return work()
-
+        explained = _explained(self._path)(work)
         return await asyncio.get_running_loop().run_in_executor(self._thread, explained)
 
     async def _write(self, work: Callable[[apsw.Connection], T], lease: Lease | None = None) -> T:

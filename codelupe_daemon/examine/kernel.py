@@ -101,6 +101,7 @@ from codelupe_daemon.syntax.blocks import (
     equal_mask,
     first_bytes,
     get,
+    letter_mask,
     limit,
     load64,
     lowest_bit,
@@ -202,15 +203,15 @@ def speaks_of_generating(at: np.uint64, end: np.uint64) -> bool:
     """Whether a line holds "generat" or "(no)t edi(t)", as every marker of a generator does."""
     one, two, three, four, five, six = U64(1), U64(2), U64(3), U64(4), U64(5), U64(6)
     while at < end:
-        e = range_mask(at, 32, 101, 1)
-        generate = range_mask(at, 32, 103, 1) & (e >> one) & (e >> three)
-        generate &= range_mask(at, 32, 110, 1) >> two
-        generate &= range_mask(at, 32, 114, 1) >> four
-        generate &= range_mask(at, 32, 97, 1) >> five
-        generate &= range_mask(at, 32, 116, 1) >> six
-        edit = range_mask(at, 32, 116, 1) & (equal_mask(at, 32) >> one) & (e >> two)
-        edit &= range_mask(at, 32, 100, 1) >> three
-        edit &= range_mask(at, 32, 105, 1) >> four
+        e = letter_mask(at, 101)
+        generate = letter_mask(at, 103) & (e >> one) & (e >> three)
+        generate &= letter_mask(at, 110) >> two
+        generate &= letter_mask(at, 114) >> four
+        generate &= letter_mask(at, 97) >> five
+        generate &= letter_mask(at, 116) >> six
+        edit = letter_mask(at, 116) & (equal_mask(at, 32) >> one) & (e >> two)
+        edit &= letter_mask(at, 100) >> three
+        edit &= letter_mask(at, 105) >> four
         keep = limit(end - at)
         if (generate & (keep >> six)) | (edit & (keep >> four)) != U64(0):
             return True

@@ -18,6 +18,7 @@ from codelupe_daemon.syntax.blocks import (
     count_bits,
     equal_mask,
     first_bytes,
+    letter_mask,
     limit,
     load64,
     lowest_bit,
@@ -143,8 +144,8 @@ def is_todo(at: np.uint64, end: np.uint64) -> bool:
     """Whether a line of comment says that something is left to do."""
     i = at
     while i < end:
-        pair = range_mask(i, 32, 111, 1) & (range_mask(i, 32, 100, 1) >> U64(1))
-        pair |= range_mask(i, 32, 120, 1) & (range_mask(i, 32, 109, 1) >> U64(1))
+        pair = letter_mask(i, 111) & (letter_mask(i, 100) >> U64(1))
+        pair |= letter_mask(i, 120) & (letter_mask(i, 109) >> U64(1))
         pair &= limit(end - i)
         while pair != U64(0):
             if is_todo_near(i + lowest_bit(pair), at, end):

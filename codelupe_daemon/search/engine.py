@@ -13,13 +13,13 @@ import asyncio
 import re
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Generic, NamedTuple, TypeVar
 
 from codelupe_daemon.journal.base import Journal
-from codelupe_daemon.model import LiveContent
+from codelupe_daemon.model import LiveContent, by_chars
 from codelupe_daemon.search.query import Filters, Query, parse
 from codelupe_daemon.syntax.identifiers import fold, parts
 
@@ -154,7 +154,7 @@ class Engine(ABC, Generic[Key]):
         self, query: Query, ranked: Sequence[_Candidate]
     ) -> AsyncIterator[tuple[_Candidate, Hit]]:
         """Read the texts, and keep those that match."""
-        for page in _pages(ranked):
+        for page in by_chars(ranked, _chars_of, _CHARS_PER_READ, _TEXTS_PER_READ):
             ids = [candidate.id for candidate in page]
             scores = {candidate.id: -candidate.minus_score for candidate in page}
             for row in await self._journal.live_by_id(ids, content=True):
@@ -176,17 +176,8 @@ def _name_score(query: Query, path: str) -> int:
     )
 
 
-def _pages(ranked: Sequence[_Candidate]) -> Iterator[list[_Candidate]]:
-    page: list[_Candidate] = []
-    chars = 0
-    for candidate in ranked:
-        if page and (chars + candidate.chars > _CHARS_PER_READ or len(page) == _TEXTS_PER_READ):
-            yield page
-            page, chars = [], 0
-        page.append(candidate)
-        chars += candidate.chars
-    if page:
-        yield page
+def _chars_of(candidate: _Candidate) -> int:
+    return candidate.chars
 
 
 def _match(query: Query, row: LiveContent, score: int) -> tuple[_Candidate, Hit] | None:

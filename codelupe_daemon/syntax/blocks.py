@@ -135,6 +135,12 @@ def count_bits(_context: Any, mask: Any) -> Any:
 
 
 @njit(**INLINE)
+def letter_mask(address: np.uint64, small: np.uint8) -> np.uint64:
+    """Bit k is set where the byte at address + k is this letter, small or capital."""
+    return range_mask(address, 32, small, 1)
+
+
+@njit(**INLINE)
 def limit(rest: np.uint64) -> np.uint64:
     """The mask of the first `rest` of 64 bytes."""
     if rest >= U64(64):

@@ -20,6 +20,7 @@ from codelupe_daemon.syntax.blocks import (
     byte_at,
     equal_mask,
     get,
+    letter_mask,
     limit,
     load64,
     lowest_bit,
@@ -150,27 +151,11 @@ def is_named(at: np.uint64, start: np.uint64) -> bool:
     if first == at:
         return False
     keep = limit(at - first)
-    a, c, d = (
-        range_mask(first, 32, 97, 1),
-        range_mask(first, 32, 99, 1),
-        range_mask(first, 32, 100, 1),
-    )
-    e, k, o = (
-        range_mask(first, 32, 101, 1),
-        range_mask(first, 32, 107, 1),
-        range_mask(first, 32, 111, 1),
-    )
-    p, r, s = (
-        range_mask(first, 32, 112, 1),
-        range_mask(first, 32, 114, 1),
-        range_mask(first, 32, 115, 1),
-    )
-    t, u, w = (
-        range_mask(first, 32, 116, 1),
-        range_mask(first, 32, 117, 1),
-        range_mask(first, 32, 119, 1),
-    )
-    y = range_mask(first, 32, 121, 1)
+    a, c, d = letter_mask(first, 97), letter_mask(first, 99), letter_mask(first, 100)
+    e, k, o = letter_mask(first, 101), letter_mask(first, 107), letter_mask(first, 111)
+    p, r, s = letter_mask(first, 112), letter_mask(first, 114), letter_mask(first, 115)
+    t, u, w = letter_mask(first, 116), letter_mask(first, 117), letter_mask(first, 119)
+    y = letter_mask(first, 121)
     found = k & (e >> _ONE) & (y >> _TWO)
     found |= t & (o >> _ONE) & (k >> _TWO)
     found |= s & (e >> _ONE) & (c >> _TWO)
