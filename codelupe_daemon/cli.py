@@ -73,8 +73,11 @@ def ingest(
     is_interrupted = wait_for(work())
     if json:
         print_json(tally.as_json())
-    show = report.registered if later else report.ingested
-    show(report.console(stderr=json), tally, interrupted=is_interrupted)
+    out = report.console(stderr=json)
+    if later:
+        report.registered(out, tally)
+    else:
+        report.ingested(out, tally, interrupted=is_interrupted)
     if is_interrupted:
         raise typer.Exit(130)
     if tally.failed:

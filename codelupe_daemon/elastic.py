@@ -56,9 +56,9 @@ class _Body(BytesIO):
 class _Ready(NdjsonSerializer):
     """Takes bodies that are NDJSON already."""
 
-    def dumps(self, data: Any) -> bytes:
-        body: bytes = _Body(data) if isinstance(data, bytes) else super().dumps(data)  # type: ignore[assignment] # aiohttp takes both
-        return body
+    def dumps(self, data: Any) -> Any:
+        """`bytes`, or what aiohttp takes as well."""
+        return _Body(data) if isinstance(data, bytes) else super().dumps(data)
 
 
 _SERIALIZERS: Final = {"application/json": OrjsonSerializer(), "application/x-ndjson": _Ready()}

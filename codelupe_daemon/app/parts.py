@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from codelupe_daemon.config import Settings
 from codelupe_daemon.errors import UsageError
@@ -13,12 +13,15 @@ from codelupe_daemon.examine import Examiner, ExamineSettings
 from codelupe_daemon.examine.contamination import Contamination, read_benchmark
 from codelupe_daemon.examine.examiner import Pack
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def part_of(settings: Settings, kind: type[T]) -> T:
     """The limits of one stage: its fields that are settings take their values from there."""
-    names = Settings.model_fields.keys() & {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    names = Settings.model_fields.keys() & {field.name for field in fields(kind)}
     return kind(**{name: getattr(settings, name) for name in names})
 
 

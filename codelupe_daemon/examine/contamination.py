@@ -285,17 +285,17 @@ def read_benchmark(name: str, data: bytes) -> list[tuple[str, bytes]]:
     return found
 
 
-def _items(text: str) -> Iterator[dict[str, Any]]:
+def _items(text: str) -> list[dict[str, Any]]:
     try:
         whole = json.loads(text)
     except json.JSONDecodeError:
         whole = [json.loads(line) for line in text.split("\n") if line.strip()]
     if isinstance(whole, dict) and not any(field in whole for field in TEXT_FIELDS):
         whole = list(whole.values())
-    for item in whole if isinstance(whole, list) else [whole]:
-        if not isinstance(item, dict):
-            raise ValueError("a benchmark is a list of objects")  # noqa: TRY004 - of the file
-        yield item
+    items = whole if isinstance(whole, list) else [whole]
+    if not all(isinstance(item, dict) for item in items):
+        raise ValueError("a benchmark is a list of objects")
+    return items
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from codelupe_daemon.kernels import JIT
+
 HEAD_BYTES = 2048
 TAIL_BYTES = 512
 
@@ -30,7 +32,7 @@ class Hit(NamedTuple):
     line: int | None
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(**JIT)  # type: ignore[untyped-decorator]  # numba's are
 def _join(data: Bytes, offsets: Integers, sizes: Integers, joined: Bytes, starts: Integers) -> int:
     """Copy the sides with their borders; `starts` gets where each head and each tail begins."""
     at = 0

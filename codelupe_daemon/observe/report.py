@@ -92,7 +92,7 @@ def copied(out: Console, result: Mapping[str, Any]) -> None:
     _columns(out, [("from", result["from"]), ("to", result["to"]), *result["rows"].items()])
 
 
-def registered(out: Console, tally: Tally, *, interrupted: bool) -> None:  # noqa: ARG001 - as above
+def registered(out: Console, tally: Tally) -> None:
     """The same for sources that are only made known."""
     due = tally.sources - len(tally.failed)
     out.print(f"{due:,} sources are due: `codelupe daemon` visits them")
