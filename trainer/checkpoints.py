@@ -50,7 +50,7 @@ class Sealing(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
     def __init__(self, keep: int) -> None:
         self.keep = keep
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002 - Trainer calls it so
+    def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         distributed.barrier()
         if distributed.is_main():
             folder = Path(args.output_dir)

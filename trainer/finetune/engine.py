@@ -109,7 +109,7 @@ class Engine(Trainer):  # type: ignore[misc]  # transformers is not typed
         )
         return batches(self.stream, course.micro_batch, self.collator)
 
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:  # noqa: ARG002 - the course knows them
+    def create_scheduler(self, *_: Any, optimizer: Any = None, **__: Any) -> Any:
         if self.lr_scheduler is None:
             factor = learning_rate(self.profile, self.course.steps)
             self.lr_scheduler = LambdaLR(optimizer or self.optimizer, factor)
@@ -219,7 +219,7 @@ class Flow(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
         self.engine = engine
         self.began = 0.0
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002 - Trainer calls it so
+    def on_train_begin(self, _args: Any, state: Any, *_: Any, **__: Any) -> None:
         engine, course = self.engine, self.engine.course
         engine.restore_random = random_state()
         if course.before is None:
@@ -233,7 +233,7 @@ class Flow(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
         if course.is_over(state.global_step):
             raise Over
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002 - Trainer calls it so
+    def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
         course, stream = self.engine.course, self.engine.stream
         assert stream, "a step has read rows"
         # An epoch's last row is one process's: the others learn from it that there are no more.
@@ -243,7 +243,7 @@ class Flow(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
         control.should_evaluate = control.should_save = course.is_due(state.global_step)
         control.should_training_stop = course.is_over(state.global_step)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:  # noqa: ARG002 - Trainer calls it so
+    def on_log(self, args: Any, state: Any, *_: Any, logs: Any, **__: Any) -> None:
         """Of a step, it comes after the step and before anything is measured or saved."""
         if "loss" not in logs:
             return
