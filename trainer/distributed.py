@@ -117,7 +117,7 @@ def arguments(
             "training.distributed is deepspeed, which is not installed: install the package "
             "deepspeed, or set training.distributed to ddp or fsdp"
         )
-    auto = ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
+    auto = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
     precisions = {name: {"enabled": "auto"} for name in ("bf16", "fp16")}
     zero = {"zero_optimization": {"stage": 2}, "gradient_clipping": "auto"}
     return {"deepspeed": dict.fromkeys(auto, "auto") | precisions | zero}
