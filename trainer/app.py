@@ -181,8 +181,10 @@ async def plan(settings: Settings, overrides: Sequence[str], *, measure: bool) -
 
     profile = load_profile(settings.profile, overrides)
     on = await _device(settings, profile)
-    planned = memory.plan(profile, on, config_of(profile))
     async with source(settings, settings.training_source) as rows, registry(settings) as kept:
+        versions = await kept.versions(profile.name)
+        profile = profile.of_round(is_first=not line(versions, active_of(versions)))
+        planned = await asyncio.to_thread(lambda: memory.plan(profile, on, config_of(profile)))
         found = await pending(rows, kept, profile)
         manifest, _ = await freeze(
             rows, kept, profile, session_id="plan", base=Base(profile.model.name, None, ""),

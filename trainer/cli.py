@@ -78,6 +78,8 @@ def once(
         print_json(told) if json else report.once(told)
     if told.get("is_stopped"):
         raise typer.Exit(130)
+    if told.get("session") and told["session"]["status"] == "diverged":
+        raise typer.Exit(1)
 
 
 @app.command()

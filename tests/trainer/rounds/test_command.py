@@ -94,6 +94,21 @@ def test_what_is_planned_and_looked_at(trainer: Trainer) -> None:
     assert (version["version"], version["is_active"]) == ("v0001", True)
 
 
+def test_the_first_round_from_scratch_is_planned_with_all_weights(trainer: Trainer) -> None:
+    scratch = trainer._replace(settings={**trainer.settings, "CODELUPE_PROFILE": "demo"})
+    planned = scratch.json("plan")["memory"]
+    assert "adapter" not in planned["items"]
+    assert planned["trained_parameters"] * 4 == planned["items"]["gradients"]
+
+
+def test_a_loss_that_is_no_number_is_a_failure_for_scripts(trainer: Trainer) -> None:
+    process = trainer.start("once", "--json", "--set", "training.base_learning_rate=1e30")
+    out, said = process.communicate(timeout=LIMIT_S)
+    told = json.loads(out)
+    assert (told["session"]["status"], told["version"]) == ("diverged", None), said
+    assert process.returncode == 1
+
+
 def test_planned_and_measured_agree(trainer: Trainer) -> None:
     measured = trainer.json("plan", "--measure")["measured"]
     for part in ("weights", "adapter", "gradients"):
