@@ -53,8 +53,9 @@ def publish(
 ) -> Version:
     """Make the version of a round, or find it where it was made before a crash.
 
-    `result`: folder with the adapter or the model that training left. Raises `Fatal` where the disk
-    is full or not writable, the base model is not the parent's, or the folder is another round's.
+    `result`: folder with the adapter or the model that training left; beside it lies `final`, which
+    the version keeps where the last step was not the best. Raises `Fatal` where the disk is full or
+    not writable, the base model is not the parent's, or the folder is another round's.
     """
     check_base(models_dir, parent, manifest.base)
     place = folder_of(models_dir, profile.name, version)
@@ -66,6 +67,9 @@ def publish(
             part.mkdir(parents=True)
             base = _base_of(profile, manifest.base, place.parent)
             _copy_weights(result, part, base)
+            if trained.best_step != trained.steps:
+                (part / "final").mkdir()
+                _copy_weights(result.with_name("final"), part / "final", base)
             loaded_tokenizer.save_pretrained(part)
             _tell(part, version, manifest, trained, parent, base)
             if profile.model_saving.merged and (part / ADAPTER).exists():

@@ -18,7 +18,7 @@ BASE = Base("example/tiny", "abc123", "d" * 64)
 TRAINED = Trained(
     steps=20, epochs=1.0, tokens=5000, seconds=12.5, train_loss=2.5,
     before={"validation": 3.0, "holdout": 3.5}, after={"validation": 2.0, "holdout": 2.25},
-    best_step=15, history=[{"step": 1, "loss": 4.0, "grad_norm": float("inf")}],
+    best_step=20, history=[{"step": 1, "loss": 4.0, "grad_norm": float("inf")}],
 )  # fmt: skip
 
 
@@ -76,10 +76,11 @@ def published(
     is_active: bool = True,
     profile: Profile | None = None,
     tokenizer: Any = None,
+    trained: Trained = TRAINED,
 ) -> Version:
     of = of or manifest()
     return publish(
-        models_dir, profile or tiny.profile(of.base.model), of, TRAINED, left,
+        models_dir, profile or tiny.profile(of.base.model), of, trained, left,
         tokenizer or Tokenizer(), parent=parent, version=version, is_active=is_active,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,19 @@ def test_a_folder_that_says_everything(models_dir: Path, left: Path) -> None:
     }  # fmt: skip
     assert version.performance_metrics["samples"] == 5
     assert active_adapter(models_dir, version) == folder
+
+
+def test_the_last_weights_are_kept_where_earlier_ones_were_better(
+    models_dir: Path, left: Path
+) -> None:
+    last = rounds.result(left.with_name("final")) / "adapter_model.safetensors"
+    last.write_bytes(b"the last step's")
+    version = published(models_dir, left, trained=replace(rounds.TRAINED, best_step=15))
+    found = files(models_dir / "tiny" / "v0001")
+    assert found["adapter_model.safetensors"] == (left / last.name).read_bytes()
+    assert found["final/adapter_model.safetensors"] == b"the last step's"
+    assert found["final/adapter_config.json"] == found["adapter_config.json"]
+    assert active_adapter(models_dir, version) == models_dir / "tiny" / "v0001"  # all is sealed
 
 
 def test_the_adapters_config_is_in_order(models_dir: Path, left: Path) -> None:
