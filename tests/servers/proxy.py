@@ -31,6 +31,7 @@ class Proxy:
         self._port = port
         self._target = (target.hostname, target.port)
         self._halves = 0
+        self._serving: set[asyncio.Task[None]] = set()
         self._clients: set[asyncio.StreamWriter] = set()
         self._servers: set[asyncio.StreamWriter] = set()
         self._listener: asyncio.Server | None = None
@@ -74,7 +75,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._listener is None:
-            self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+            self._listener = await asyncio.start_server(self._take, "127.0.0.1", self._port)
 
     async def _cut(self) -> None:
         self.cuts += len(self._clients)
@@ -85,20 +86,31 @@ class Proxy:
 
     async def _refuse(self) -> None:
         if self._listener is not None:
+            # First no more are accepted: what is accepted when it closes, asyncio drops unclosed.
+            for listening in self._listener.sockets:
+                self._loop.remove_reader(listening.fileno())
+            await asyncio.sleep(0)
             self._listener.close()
             self._listener = None
         await self._cut()
 
     async def _end(self) -> None:
+        """What was accepted a moment ago becomes a connection, and is ended, too."""
         await self._refuse()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in self._serving:
+                task.cancel()
+            await asyncio.wait(others, timeout=0.1)
+            await self._cut()
 
-    async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+    def _take(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._clients.add(to_client)
+        task = self._loop.create_task(self._serve(client, to_client))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.CancelledError):
             server, to_server = await asyncio.open_connection(*self._target)
             self._servers.add(to_server)
@@ -122,10 +134,12 @@ class Proxy:
             asyncio.ensure_future(self._pass_on(client, to_server)),
             asyncio.ensure_future(self._pass_on(server, to_client, is_answer=True)),
         ]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool = False
