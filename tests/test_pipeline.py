@@ -31,7 +31,7 @@ CODE = b"def area(width, height):\n    return width * height\n\n\n" * 2
 OTHER = CODE.replace(b"area", b"perimeter")
 SHARED = b"function area(width, height) {\n  return width * height;\n}\n" * 2
 LINK = b"where/the/link/leads.py"
-ANY = ExamineSettings(**LENIENT)  # type: ignore[arg-type]
+ANY = ExamineSettings(**LENIENT)  # type: ignore[arg-type]  # values of several types
 STRICT = replace(ANY, min_file_chars=10_000)
 
 

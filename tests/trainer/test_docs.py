@@ -14,12 +14,12 @@ from trainer.types import ENDED, Format, NotTaken
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 TRAINING = (DOCS / "training.md").read_text("utf-8")
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group
 KEYS = {
     f"{section}.{key}": field
     for section, whole in Profile.model_fields.items()
     if section != "name"
-    for key, field in whole.annotation.model_fields.items()  # type: ignore[union-attr]
+    for key, field in whole.annotation.model_fields.items()  # type: ignore[union-attr]  # a section
 }
 
 
